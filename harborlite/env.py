@@ -1,0 +1,142 @@
+"""Every environment variable this product reads: one table with type, default and help, and the typed readers.
+
+`os.environ` is read nowhere else. Names that Harbor has are Harbor's; the rest start with HARBORLITE_.
+`docs/settings.md` is written from this table by `python -m harborlite.env`; a test fails when they differ.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One setting: `kind` is text, secret, int, bool, path or list (of words between commas)."""
+
+    name: str
+    kind: str
+    default: str
+    help: str
+
+
+TABLE: tuple[Variable, ...] = (
+    # Where it listens and how clients reach it.
+    Variable("EXT_ENDPOINT", "text", "", "URL under which clients reach this server, e.g. https://registry.example.com. "
+             "The token service's address and the console's commands are built from it; when empty, from the request's "
+             "Host header, which must be one of HARBORLITE_ALLOWED_HOSTS."),
+    Variable("HARBORLITE_BIND", "text", "127.0.0.1:8080", "HOST:PORT the web server listens on."),
+    Variable("HARBORLITE_ALLOWED_HOSTS", "list", "", "Further host names this server answers to, besides localhost, "
+             "the bound address and the host of EXT_ENDPOINT."),
+    Variable("HARBORLITE_TRUSTED_PROXIES", "list", "", "Addresses of reverse proxies whose X-Forwarded-For and "
+             "X-Forwarded-Proto are believed."),
+    Variable("HARBORLITE_WEB_PROCESSES", "int", "2", "Web server processes."),
+    Variable("HARBORLITE_WEB_THREADS", "int", "64", "Threads of each web process."),
+    Variable("HARBORLITE_WORKER_PROCESSES", "int", "2", "Processes of the Celery worker."),
+    # Secrets.
+    Variable("HARBOR_ADMIN_PASSWORD", "secret", "", "Password of the first administrator, set when the database is "
+             "empty. When not given, one is generated, printed once and kept in DATA/admin-password (mode 0600)."),
+    Variable("HARBORLITE_SECRET_KEY", "secret", "", "Key that signs tokens and sessions; the same on every process. "
+             "When not given, one is generated and kept in DATA/secret-key (mode 0600)."),
+    # State.
+    Variable("HARBORLITE_DATA", "path", "data", "Directory of everything kept on disk: embedded servers, blobs, "
+             "generated secrets."),
+    Variable("DATABASE_URL", "secret", "", "postgres://USER:PASSWORD@HOST:PORT/NAME of an external PostgreSQL 15 or "
+             "later. When empty, `harborlite serve` runs the embedded one under DATA."),
+    Variable("REDIS_URL", "secret", "", "redis:// or rediss:// URL of an external Valkey or Redis. When empty, "
+             "`harborlite serve` runs the embedded one under DATA."),
+    Variable("HARBORLITE_DATABASE_POOL", "int", "16", "Most database connections one process opens."),
+    # Blobs.
+    Variable("HARBORLITE_STORAGE", "text", "filesystem", "Where blobs are kept: filesystem (DATA/blobs) or s3."),
+    Variable("HARBORLITE_S3_BUCKET", "text", "harborlite", "Bucket; created when it does not exist."),
+    Variable("HARBORLITE_S3_ENDPOINT", "text", "", "URL of an S3-compatible server; empty means AWS."),
+    Variable("HARBORLITE_S3_PUBLIC_ENDPOINT", "text", "", "URL of the same server as clients reach it, for presigned "
+             "redirects, when it differs from HARBORLITE_S3_ENDPOINT."),
+    Variable("HARBORLITE_S3_REGION", "text", "us-east-1", "Region."),
+    Variable("HARBORLITE_S3_ACCESS_KEY", "secret", "", "Access key; empty means the ordinary AWS credential chain."),
+    Variable("HARBORLITE_S3_SECRET_KEY", "secret", "", "Secret key."),
+    Variable("HARBORLITE_S3_PREFIX", "text", "", "Prefix of every object's key inside the bucket."),
+    Variable("HARBORLITE_S3_REDIRECT", "bool", "true", "Answer blob downloads with 307 to a presigned URL. When "
+             "false, the bytes are proxied."),
+    # Limits.
+    Variable("TOKEN_EXPIRATION", "int", "30", "Minutes a registry token is valid."),
+    Variable("ROBOT_NAME_PREFIX", "text", "robot$", "What robot account names start with."),
+    Variable("HARBORLITE_LEASE_SECONDS", "int", "7200", "Seconds a blob that no manifest references yet is kept after "
+             "a client was told that it exists."),
+    Variable("HARBORLITE_TOMBSTONE_SECONDS", "int", "86400", "Seconds between a blob's removal from the database and "
+             "the removal of its bytes. At least the interval of database backups."),
+    Variable("HARBORLITE_UPLOAD_IDLE_HOURS", "int", "24", "Hours after which an upload without progress is discarded."),
+    Variable("HARBORLITE_UPLOAD_MAX_HOURS", "int", "168", "Hours after which an unfinished upload is discarded."),
+    Variable("HARBORLITE_UPLOADS_PER_ACTOR", "int", "1000", "Open uploads one account may have at a time."),
+    Variable("HARBORLITE_IDLE_SECONDS", "int", "60", "Seconds a client may send or take nothing in the middle of a "
+             "request before it is cut."),
+    Variable("HARBORLITE_MIN_RATE", "int", "1024", "Bytes per second, averaged over HARBORLITE_IDLE_SECONDS, below "
+             "which an upload or a download is cut."),
+    # Running.
+    Variable("LOG_LEVEL", "text", "info", "debug, info, warning or error."),
+    Variable("HARBORLITE_FAULTS", "path", "", "For tests: directory of armed failpoints (harborlite/faults.py). "
+             "Never set it on a server with data."),
+)  # fmt: skip
+
+_BY_NAME: Mapping[str, Variable] = {variable.name: variable for variable in TABLE}
+_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
+
+
+class InvalidSetting(Exception):
+    """An environment variable's value is not of its kind; the message names it."""
+
+
+def _raw(name: str) -> str:
+    return os.environ.get(name) or _BY_NAME[name].default
+
+
+def text(name: str) -> str:
+    return _raw(name)
+
+
+def integer(name: str) -> int:
+    try:
+        return int(_raw(name))
+    except ValueError:
+        raise InvalidSetting(f"{name} must be a whole number, not {_raw(name)!r}") from None
+
+
+def boolean(name: str) -> bool:
+    value = _raw(name).lower()
+    if value in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise InvalidSetting(f"{name} must be true or false, not {_raw(name)!r}")
+
+
+def path(name: str) -> Path:
+    return Path(_raw(name)).expanduser().absolute()
+
+
+def words(name: str) -> list[str]:
+    return [word.strip() for word in _raw(name).split(",") if word.strip()]
+
+
+def document() -> str:
+    """The text of docs/settings.md."""
+    rows = [
+        f"| `{v.name}` | {v.kind} | {f'`{v.default}`' if v.default else ''} | {v.help} |"
+        for v in TABLE
+    ]  # fmt: skip
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            "Read from the environment when a process starts. Written from `harborlite/env.py` by `make docs`.",
+            "",
+            "| variable | kind | default | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    Path("docs/settings.md").write_text(document(), encoding="utf-8")

@@ -1,0 +1,74 @@
+"""How both APIs answer: the error envelope, and Django's and the database's errors in our vocabulary."""
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions
+
+from harborlite.errors import BadRequest, Denied, HarborliteError, NotFound, Unauthorized, Unavailable, Unsupported
+
+logger = logging.getLogger(__name__)
+
+
+def error_response(error: HarborliteError) -> HttpResponse:
+    """{"errors": [{"code", "message", "detail"}]} with the error's status and headers (OCI spec "Error Codes")."""
+    entry: dict[str, object] = {"code": error.code, "message": error.message}
+    if error.detail is not None:
+        entry["detail"] = error.detail
+    response = JsonResponse({"errors": [entry]}, status=error.status, headers=error.headers)
+    if error.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        response.headers.setdefault("Retry-After", "5")
+    if error.close:
+        response["Connection"] = "close"
+    return response
+
+
+def translate(error: Exception) -> HarborliteError:
+    """`error` in our vocabulary. What is no client's business becomes a plain 500; its text stays in the log."""
+    if isinstance(error, HarborliteError):
+        return error
+    for kinds, ours in _TRANSLATIONS:
+        if isinstance(error, kinds):
+            return ours()
+    if isinstance(error, exceptions.APIException):
+        return BadRequest(str(error.detail))
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("the database is not available", exc_info=error)
+        return Unavailable("the database is not available; try again later")
+    logger.error("unexpected error", exc_info=error)
+    return HarborliteError()
+
+
+_TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], Callable[[], HarborliteError]], ...] = (
+    ((exceptions.MethodNotAllowed,), lambda: Unsupported("the method is not supported here")),
+    ((exceptions.NotAuthenticated, exceptions.AuthenticationFailed), Unauthorized),
+    ((exceptions.PermissionDenied, PermissionDenied), Denied),
+    ((exceptions.NotFound, Http404), NotFound),
+    ((DisallowedHost,), lambda: BadRequest(f"this server does not answer to that host name; {_HOSTS}")),
+    ((SuspiciousOperation,), lambda: BadRequest("the request was refused")),
+)
+_HOSTS = "its administrator can add it to HARBORLITE_ALLOWED_HOSTS"
+
+
+def exception_handler(error: Exception, context: object) -> HttpResponse:  # noqa: ARG001 - DRF's signature
+    """DRF's hook: every exception of a view, rendered."""
+    return error_response(translate(error))
+
+
+# Django's own hooks, for what never reaches a view.
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    return error_response(translate(exception))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    return error_response(NotFound("no such page"))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    return error_response(HarborliteError())

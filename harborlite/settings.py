@@ -1,0 +1,186 @@
+"""The one settings module: readings of the environment and wiring, no values of its own."""
+
+import secrets
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from harborlite import env, sockets
+from harborlite.kept import kept
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA = env.path("HARBORLITE_DATA")
+SECRET_KEY = env.text("HARBORLITE_SECRET_KEY") or kept(DATA / "secret-key", lambda: secrets.token_urlsafe(48))
+DEBUG = False
+
+# Addresses.
+
+EXT_ENDPOINT = env.text("EXT_ENDPOINT").rstrip("/")
+BIND = env.text("HARBORLITE_BIND")
+_BOUND_HOST = BIND.rpartition(":")[0].strip("[]")
+ALLOWED_HOSTS = [
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    *([f"[{_BOUND_HOST}]" if ":" in _BOUND_HOST else _BOUND_HOST] if _BOUND_HOST not in ("", "0.0.0.0", "::") else []),  # noqa: S104 - compared, not bound
+    *([urlsplit(EXT_ENDPOINT).hostname or ""] if EXT_ENDPOINT else []),
+    *env.words("HARBORLITE_ALLOWED_HOSTS"),
+]
+TRUSTED_PROXIES = env.words("HARBORLITE_TRUSTED_PROXIES")
+USE_X_FORWARDED_HOST = False
+ROOT_URLCONF = "harborlite.urls"
+WSGI_APPLICATION = "harborlite.wsgi.application"
+APPEND_SLASH = False
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "guardian",
+    "rest_framework",
+    "system",
+    "accounts",
+    "projects",
+    "registry",
+]
+MIDDLEWARE = [
+    "system.middleware.request_id",
+    "django.middleware.security.SecurityMiddleware",
+]
+
+# The database: PostgreSQL alone. Without DATABASE_URL, the embedded one's socket under DATA.
+
+
+def _database(url: str) -> dict[str, object]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise env.InvalidSetting("DATABASE_URL must start with postgres://; PostgreSQL is the only database")
+    options = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
+    host = unquote(options.pop("host", "")) or unquote(parts.hostname or "")
+    return {
+        "ENGINE": "harborlite.database",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 0,  # a connection goes back to the process's pool when the request ends
+        "OPTIONS": {
+            **options,
+            "connect_timeout": 5,
+            "application_name": "harborlite",
+            "options": "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
+        },
+    }
+
+
+DATABASE_IS_EMBEDDED = not env.text("DATABASE_URL")
+EMBEDDED_SOCKETS = sockets.directory(DATA)
+DATABASE_POOL = env.integer("HARBORLITE_DATABASE_POOL")
+DATABASES = {
+    "default": _database(env.text("DATABASE_URL") or sockets.database_url(DATA)),
+}
+REDIS_URL = env.text("REDIS_URL") or sockets.broker_url(DATA)
+
+# Who.
+
+AUTH_USER_MODEL = "accounts.User"
+ANONYMOUS_USER_NAME = None  # guardian: no database row stands for the anonymous user
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"]
+PASSWORD_HASHERS = ["accounts.hashers.Argon2", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+TOKEN_SECONDS = env.integer("TOKEN_EXPIRATION") * 60
+ROBOT_NAME_PREFIX = env.text("ROBOT_NAME_PREFIX")
+
+# Blobs.
+
+STORAGE = env.text("HARBORLITE_STORAGE")
+BLOBS_ROOT = DATA / "blobs"
+S3_REDIRECT = env.boolean("HARBORLITE_S3_REDIRECT")
+S3_PUBLIC_ENDPOINT = env.text("HARBORLITE_S3_PUBLIC_ENDPOINT")
+_BLOBS = {
+    "filesystem": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": BLOBS_ROOT}},
+    "s3": {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": env.text("HARBORLITE_S3_BUCKET"),
+            "endpoint_url": env.text("HARBORLITE_S3_ENDPOINT") or None,
+            "region_name": env.text("HARBORLITE_S3_REGION"),
+            "access_key": env.text("HARBORLITE_S3_ACCESS_KEY") or None,
+            "secret_key": env.text("HARBORLITE_S3_SECRET_KEY") or None,
+            "location": env.text("HARBORLITE_S3_PREFIX"),
+            "querystring_expire": 900,
+            "signature_version": "s3v4",
+            "addressing_style": "path" if env.text("HARBORLITE_S3_ENDPOINT") else "auto",
+        },
+    },
+}
+if STORAGE not in _BLOBS:
+    raise env.InvalidSetting(f"HARBORLITE_STORAGE must be filesystem or s3, not {STORAGE!r}")
+STORAGES = {
+    "blobs": _BLOBS[STORAGE],
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
+# Limits.
+
+LEASE_SECONDS = env.integer("HARBORLITE_LEASE_SECONDS")
+TOMBSTONE_SECONDS = env.integer("HARBORLITE_TOMBSTONE_SECONDS")
+UPLOAD_IDLE_SECONDS = env.integer("HARBORLITE_UPLOAD_IDLE_HOURS") * 3600
+UPLOAD_MAX_SECONDS = env.integer("HARBORLITE_UPLOAD_MAX_HOURS") * 3600
+UPLOADS_PER_ACTOR = env.integer("HARBORLITE_UPLOADS_PER_ACTOR")
+IDLE_SECONDS = env.integer("HARBORLITE_IDLE_SECONDS")
+MIN_RATE = env.integer("HARBORLITE_MIN_RATE")
+
+# Faces.
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [],
+    "EXCEPTION_HANDLER": "harborlite.rest.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+    }
+]
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# Logging: one line an event, to standard error.
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # A refused request is the client's affair; what went wrong here is logged by harborlite.rest with its traceback.
+    "loggers": {"django.request": {"level": "CRITICAL"}, "django.security": {"level": "ERROR"}},
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL").upper()},
+}
+
+# Celery.
+
+CELERY = {
+    "broker_url": REDIS_URL,
+    "accept_content": ["json"],
+    "task_serializer": "json",
+    "task_ignore_result": True,
+    "worker_prefetch_multiplier": 1,
+    "worker_hijack_root_logger": False,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_transport_options": {
+        "socket_timeout": 5,
+        "socket_connect_timeout": 5,
+        "health_check_interval": 30,
+        "visibility_timeout": 24 * 3600,
+    },
+}
+FAULTS = env.text("HARBORLITE_FAULTS")
