@@ -1,0 +1,198 @@
+"""The content model: what a repository holds, and the life of a blob.
+
+    Repository -- RepositoryBlob -- Blob            bytes in object storage under Blob.storage_key
+        |    \\                       ^
+        |     Manifest -- ManifestReference         a manifest's bytes are a column; references are rows
+        |         ^
+        |-- Tag --'                                 TagMove: one row for every move of a tag
+        '-- Upload                                  a session; Tombstone: bytes waiting for their removal
+
+A blob's life: an Upload names the storage key before any byte is written; a finished upload becomes a Blob bound
+to that key, linked to its repository and leased; a collected blob leaves a Tombstone with the key. Keys are unique
+for each upload and never used again, so removing old bytes can't hit a new push of the same digest.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from projects.models import Project
+
+
+class Repository(models.Model):
+    """A named collection of manifests and blobs inside a project; `name` is the path behind the project's name."""
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="repositories")
+    name = models.CharField(max_length=255)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="repository_unique_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Blob(models.Model):
+    """Bytes known by digest, durable in object storage; visible only through a RepositoryBlob."""
+
+    digest = models.CharField(max_length=135, unique=True)
+    size = models.BigIntegerField()
+    storage_key = models.CharField(max_length=32, unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+class RepositoryBlob(models.Model):
+    """The blob may be read in this repository; until `leased_until` it is kept though nothing references it."""
+
+    repository = models.ForeignKey(Repository, models.PROTECT, related_name="blob_links")
+    blob = models.ForeignKey(Blob, models.PROTECT, related_name="links")
+    leased_until = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["repository", "blob"], name="repositoryblob_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.repository_id}:{self.blob_id}"
+
+
+class Manifest(models.Model):
+    """A manifest as pushed into a repository: `content` holds its exact bytes."""
+
+    repository = models.ForeignKey(Repository, models.PROTECT, related_name="manifests")
+    digest = models.CharField(max_length=135)
+    media_type = models.CharField(max_length=255)
+    artifact_type = models.CharField(max_length=255, null=True)  # noqa: DJ001 - an absent type differs from an empty one
+    subject_digest = models.CharField(max_length=135, null=True)  # noqa: DJ001 - most manifests have none
+    annotations: "models.JSONField[Any]" = models.JSONField(default=dict)
+    size = models.BigIntegerField()
+    content = models.BinaryField()
+    pushed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    pushed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["repository", "digest"], name="manifest_unique_digest")]
+        indexes = [
+            models.Index(
+                fields=["repository", "subject_digest", "id"],
+                name="manifest_referrers",
+                condition=models.Q(subject_digest__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+class ManifestReference(models.Model):
+    """One thing a manifest is made of; a foreign layer that was not pushed has neither link nor child.
+
+    The foreign keys are the proof that nothing referenced can be removed: PostgreSQL refuses to commit a push whose
+    blob was collected meanwhile, and to collect what a push committed.
+    """
+
+    class Kind(models.TextChoices):
+        CONFIG = "config"
+        LAYER = "layer"
+        CHILD = "child"
+
+    manifest = models.ForeignKey(Manifest, models.CASCADE, related_name="references")
+    kind = models.CharField(max_length=8, choices=Kind)
+    position = models.IntegerField()
+    digest = models.CharField(max_length=135)
+    media_type = models.CharField(max_length=255)
+    size = models.BigIntegerField()
+    link = models.ForeignKey(RepositoryBlob, models.PROTECT, null=True, related_name="references")
+    child = models.ForeignKey(Manifest, models.PROTECT, null=True, related_name="parents")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["manifest", "position"], name="manifestreference_unique_position"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.digest}"
+
+
+class Tag(models.Model):
+    """A name for a manifest; names sort by byte (collation C), as the spec asks of lists."""
+
+    repository = models.ForeignKey(Repository, models.PROTECT, related_name="tags")
+    name = models.CharField(max_length=128, db_collation="C")
+    manifest = models.ForeignKey(Manifest, models.PROTECT, related_name="tags")
+    created_at = models.DateTimeField(db_default=Now())
+    moved_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["repository", "name"], name="tag_unique_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TagMove(models.Model):
+    """History: `tag` went from one digest to another (null: was not there, or was deleted)."""
+
+    repository = models.ForeignKey(Repository, models.CASCADE, related_name="tag_moves")
+    tag = models.CharField(max_length=128, db_collation="C")
+    from_digest = models.CharField(max_length=135, null=True)  # noqa: DJ001
+    to_digest = models.CharField(max_length=135, null=True)  # noqa: DJ001
+    actor = models.CharField(max_length=255)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["repository", "tag", "id"], name="tagmove_history")]
+
+    def __str__(self) -> str:
+        return f"{self.tag}: {self.from_digest} -> {self.to_digest}"
+
+
+class Upload(models.Model):
+    """An upload session. `parts` lists what is durable, `size` its bytes; `hash_state` continues their digest.
+
+    The list changes by compare-and-set on `size` and `version`, so of two writers one wins and the other is told.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    repository = models.ForeignKey(Repository, models.CASCADE, related_name="uploads")
+    actor = models.CharField(max_length=255)
+    size = models.BigIntegerField(default=0)
+    version = models.IntegerField(default=0)
+    parts: "models.JSONField[Any]" = models.JSONField(default=list)
+    algorithm = models.CharField(max_length=16, default="sha256")
+    hash_state = models.BinaryField(null=True)
+    started_at = models.DateTimeField(db_default=Now())
+    progressed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["progressed_at"], name="upload_progress"),
+            models.Index(fields=["actor"], name="upload_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return self.storage_key
+
+    @property
+    def storage_key(self) -> str:
+        return self.id.hex
+
+
+class Tombstone(models.Model):
+    """Bytes that nothing names any more; to be removed from object storage at `not_before` or later."""
+
+    storage_key = models.CharField(max_length=32, unique=True)
+    not_before = models.DateTimeField()
+    is_upload = models.BooleanField(default=False)
+    """The key was never committed: parts and multipart uploads are to be aborted instead."""
+
+    class Meta:
+        indexes = [models.Index(fields=["not_before"], name="tombstone_due")]
+
+    def __str__(self) -> str:
+        return self.storage_key

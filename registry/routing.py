@@ -1,0 +1,57 @@
+"""From the name in a URL to the project and the repository: the only place that does it."""
+
+from dataclasses import dataclass
+
+from django.db import connection
+
+from harborlite.errors import NameInvalid
+from projects.models import Project
+from registry.oci import names
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request points. Project and repository may not exist; whether the caller may know is decided later."""
+
+    name: str
+    path: str
+    project: Project | None
+    repository_id: int | None
+    actor_version: int | None
+    """The `access_version` of the account that asks, as it is now; None when there is none or it is disabled."""
+
+
+_RESOLVE = """
+    SELECT project.id, project.name, project.is_public, project.access_version, repository.id, actor.access_version
+    FROM (VALUES (1)) AS one
+    LEFT JOIN projects_project AS project ON project.name = %s
+    LEFT JOIN registry_repository AS repository ON repository.project_id = project.id AND repository.name = %s
+    LEFT JOIN accounts_user AS actor ON actor.id = %s AND actor.is_active
+"""
+
+
+def resolve(name: str, actor_id: int | None = None) -> Target:
+    """The target that `name` (PROJECT/PATH) stands for, in one query. NameInvalid when it is no such name.
+
+    Written by hand: every request on a repository asks it, and building it by the ORM costs more than running it.
+    """
+    project_name, path = names.split_project(name)
+    with connection.cursor() as cursor:
+        cursor.execute(_RESOLVE, [project_name, path, actor_id])
+        *project, repository_id, actor_version = cursor.fetchone()
+    found = Project.from_db(None, ["id", "name", "is_public", "access_version"], project) if project[0] else None
+    return Target(name, path, found, repository_id, actor_version)
+
+
+def try_resolve(name: str) -> Target | None:
+    """As `resolve`, but None for what is no name: for parameters whose badness is not the request's."""
+    return resolve(name) if is_name(name) else None
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` is a name that `resolve` takes."""
+    try:
+        names.split_project(text)
+    except NameInvalid:
+        return False
+    return True

@@ -1,0 +1,224 @@
+"""Upload sessions: start, append, finish, cancel, and the sweep of what was left behind.
+
+    row                 bytes (registry.blobstore)              acknowledged to the client
+    upload_start        -                                       202, nothing stored
+    upload_append       a new durable part under the key        offset, after the row names the part
+    upload_finish       the key readable as one object          201, after blob, link and lease are committed
+
+No transaction and no database connection is held while bytes move. Several writers of one session can't hurt each
+other: each writes parts of its own, and the row takes the parts of the one whose `version` it still has.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NoReturn
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from harborlite.http import Disconnected
+
+from harborlite.database.base import release
+from harborlite.errors import (
+    BlobUploadUnknown,
+    DigestInvalid,
+    RangeInvalid,
+    RequestTimeout,
+    SizeInvalid,
+    TooManyRequests,
+)
+from harborlite.faults import fault
+from registry.blobstore import Part, blobstore
+from registry.models import Blob, Tombstone, Upload
+from registry.oci.digest import Digest, Hasher
+from registry.services import blobs
+
+SWEEP = 500  # rows a batch
+READ = 1 << 20  # bytes
+
+
+@dataclass
+class Content:
+    """Bytes on their way in. `start` is where the client says they continue, `length` how many it says they are."""
+
+    chunks: Iterable[bytes]
+    start: int | None = None
+    length: int | None = None
+    cut: Exception | None = field(default=None, init=False)
+    """Why the stream ended early, if it did; what had arrived is kept, so the client can resume."""
+
+    def hashed(self, hasher: Hasher) -> Iterator[bytes]:
+        try:
+            for chunk in self.chunks:
+                hasher.update(chunk)
+                yield chunk
+        except (Disconnected, RequestTimeout) as error:
+            self.cut = error
+
+
+def upload_start(*, repository_id: int, actor: str, algorithm: str = "sha256") -> Upload:
+    """A new session in the repository. TooManyRequests when `actor` has too many open ones."""
+    limit = settings.UPLOADS_PER_ACTOR
+    if Upload.objects.filter(actor=actor)[:limit].count() >= limit:
+        raise TooManyRequests(f"{limit} uploads are open for this account; finish or cancel some first")
+    upload = Upload.objects.create(id=uuid.uuid4(), repository_id=repository_id, actor=actor, algorithm=algorithm)
+    fault("upload.after_session_row")
+    return upload
+
+
+def upload_get(*, repository_id: int | None, upload_id: uuid.UUID) -> Upload:
+    """The session, if it is this repository's; BlobUploadUnknown otherwise."""
+    upload = Upload.objects.filter(pk=upload_id, repository_id=repository_id).first()
+    if upload is None:
+        raise BlobUploadUnknown()
+    return upload
+
+
+def upload_append(*, upload: Upload, content: Content) -> Upload:
+    """`content` is durable behind what the session had, and the session's size says so.
+
+    RangeInvalid (416) when it does not continue the session or another request did first, SizeInvalid when it is not
+    as long as announced, Disconnected when the client went away: then what had arrived is kept.
+    """
+    hasher = _write(upload, content)
+    fault("upload.after_write_before_offset")
+    upload.hash_state = hasher.state()
+    changed = Upload.objects.filter(pk=upload.pk, version=upload.version).update(
+        size=upload.size,
+        parts=upload.parts,
+        hash_state=upload.hash_state,
+        version=upload.version + 1,
+        progressed_at=Now(),
+    )
+    if not changed:
+        _give_up(upload)
+    upload.version += 1
+    if content.cut is not None:
+        raise content.cut
+    return upload
+
+
+def upload_finish(*, upload: Upload, digest: Digest, content: Content | None) -> None:
+    """The session's bytes (and `content`, when given, behind them) are the blob `digest` of its repository, leased.
+
+    DigestInvalid when they are not: then the session is gone. RangeInvalid, SizeInvalid and Disconnected as for
+    `upload_append`: then the session is as before.
+    """
+    if content is not None:
+        hasher = _write(upload, content)
+        if content.cut is not None:
+            raise content.cut
+    else:
+        hasher = _hasher(upload)
+    release()
+    store, key = blobstore(), upload.storage_key
+    parts = [Part.from_json(part) for part in upload.parts]
+    is_committed = digest.algorithm != upload.algorithm
+    if is_committed:
+        store.commit(key, parts)
+    computed = _digest_of_stored(key, digest.algorithm) if is_committed else hasher.digest()
+    if computed != digest:
+        _discard(upload, is_upload=not is_committed)
+        raise DigestInvalid(detail={"provided": str(digest), "computed": str(computed)})
+    fault("commit.after_hash")
+    while True:
+        existing = Blob.objects.filter(digest=str(digest)).first()
+        is_sound = existing is not None and store.size(existing.storage_key) == existing.size
+        if not is_sound and not is_committed:
+            release()
+            store.commit(key, parts)
+            is_committed = True
+        if _record(upload, digest, existing, is_sound=is_sound, is_committed=is_committed):
+            fault("commit.after_db_commit_before_response")
+            return
+
+
+def upload_cancel(*, upload: Upload) -> None:
+    """The session is gone; its bytes go with the next sweep."""
+    _discard(upload, is_upload=True)
+
+
+def uploads_purge(*, now: bool = False) -> int:
+    """Sessions idle or open for too long are gone (all, with `now`); returns how many. Bytes go with the sweep."""
+    stale = Q(progressed_at__lt=Now() - timedelta(seconds=settings.UPLOAD_IDLE_SECONDS)) | Q(
+        started_at__lt=Now() - timedelta(seconds=settings.UPLOAD_MAX_SECONDS)
+    )
+    purged = 0
+    while batch := list((Upload.objects.all() if now else Upload.objects.filter(stale)).order_by("pk")[:SWEEP]):
+        for upload in batch:
+            _discard(upload, is_upload=True)
+        purged += len(batch)
+    return purged
+
+
+def _give_up(upload: Upload) -> NoReturn:
+    """Another request had the session meanwhile. If that ended it, what we wrote is swept."""
+    if Upload.objects.filter(pk=upload.pk).exists():
+        raise RangeInvalid("another request continued this upload meanwhile; ask for its status")
+    if not Blob.objects.filter(storage_key=upload.storage_key).exists():
+        stone = Tombstone(storage_key=upload.storage_key, not_before=Now(), is_upload=True)
+        Tombstone.objects.bulk_create([stone], ignore_conflicts=True)
+    raise BlobUploadUnknown()
+
+
+def _hasher(upload: Upload) -> Hasher:
+    if upload.hash_state is None:
+        return Hasher(upload.algorithm)
+    try:
+        return Hasher.resume(upload.algorithm, bytes(upload.hash_state))
+    except ValueError:  # written by another version of the library: the client starts anew
+        raise BlobUploadUnknown("the upload can't be continued after an upgrade; start it again") from None
+
+
+def _write(upload: Upload, content: Content) -> Hasher:
+    """Writes `content` durably and sets `upload.size` and `.parts` in memory; the hasher has seen all of it."""
+    if content.start is not None and content.start != upload.size:
+        raise RangeInvalid(f"the next byte of this upload is {upload.size}", detail={"next": upload.size})
+    hasher = _hasher(upload)
+    before = [Part.from_json(part) for part in upload.parts]
+    release()
+    after = blobstore().write(upload.storage_key, before, content.hashed(hasher))
+    received = sum(part.size for part in after) - upload.size
+    if content.length is not None and content.cut is None and received != content.length:
+        raise SizeInvalid(f"{content.length} bytes were announced, {received} arrived")
+    upload.size += received
+    upload.parts = [part.to_json() for part in after]
+    return hasher
+
+
+def _digest_of_stored(key: str, algorithm: str) -> Digest:
+    """The digest of the committed bytes in another algorithm than they were hashed in on their way in."""
+    with blobstore().open(key) as stored:
+        return Digest.of_pieces(iter(lambda: stored.read(READ), b""), algorithm)
+
+
+def _record(upload: Upload, digest: Digest, existing: Blob | None, *, is_sound: bool, is_committed: bool) -> bool:
+    """One transaction: blob, link and lease; the session gone, superfluous bytes under a tombstone.
+
+    False, with nothing changed, when the blob's row is no longer what the caller saw.
+    """
+    key = upload.storage_key
+    with transaction.atomic(durable=True):
+        if not Upload.objects.filter(pk=upload.pk).delete()[0]:
+            raise BlobUploadUnknown()
+        if existing is not None and is_sound:
+            blob = Blob.objects.select_for_update(no_key=True).filter(pk=existing.pk).first()
+            Tombstone.objects.create(storage_key=key, not_before=Now(), is_upload=not is_committed)
+        else:
+            lost = existing.storage_key if existing else None
+            blob = blobs.blob_bind(digest=digest, size=upload.size, storage_key=key, instead_of=lost)
+        if blob is None:
+            transaction.set_rollback(True)
+            return False
+        blobs.blob_link(repository_id=upload.repository_id, blob_id=blob.pk)
+        fault("commit.before_db_commit")
+    return True
+
+
+def _discard(upload: Upload, *, is_upload: bool) -> None:
+    with transaction.atomic(durable=True):
+        if Upload.objects.filter(pk=upload.pk).delete()[0]:
+            Tombstone.objects.create(storage_key=upload.storage_key, not_before=Now(), is_upload=is_upload)

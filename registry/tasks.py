@@ -1,0 +1,19 @@
+"""The registry's background work: Celery carries it, the services do it."""
+
+import logging
+
+from celery import shared_task
+
+from registry import gc
+from registry.services import uploads
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="registry.housekeeping")
+def housekeeping() -> None:
+    """Discards stale uploads and removes the bytes that are due. Run every minute; twice at once does no harm."""
+    purged = uploads.uploads_purge()
+    removed, failed = gc.sweep()
+    if purged or removed or failed:
+        logger.info("housekeeping: %d uploads discarded, %d objects removed, %d failed", purged, removed, failed)

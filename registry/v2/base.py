@@ -1,0 +1,111 @@
+"""The base of every /v2 view: who calls, where to, whether they may; headers and errors of the protocol."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from harborlite import rest
+from harborlite.errors import Denied, HarborliteError, NameInvalid, NameUnknown, Unauthorized, Unsupported
+from projects.models import Project
+from registry import access, routing
+from registry.v2 import auth
+
+SPEC_CODES = {"BAD_REQUEST": "UNSUPPORTED", "NOT_FOUND": "UNSUPPORTED"}
+"""Clients of /v2 know the spec's codes only (section "Error Codes")."""
+
+
+class NoNegotiation(BaseContentNegotiation):
+    """A manifest has one media type; what clients accept never makes it another, nor an error."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return None
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class V2View(APIView):
+    """A resource of the registry protocol.
+
+    `needs` says for each method which action on the repository it takes; nothing of the body was read before that
+    is decided. Views read `self.caller` and `self.target`, answer with a plain HttpResponse and raise from
+    `harborlite.errors`. Texts in `self.warnings` go out as Warning headers (spec "Warnings": code 299, agent "-").
+    """
+
+    content_negotiation_class = NoNegotiation
+    needs: ClassVar[dict[str, str]] = {}
+    caller: access.Caller
+    target: routing.Target
+    warnings: list[str]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.warnings = []
+        request.get_host()  # refuses a Host that is not ours, before anything is built from it
+        if "%2f" in request.META.get("RAW_URI", "").partition("?")[0].lower():
+            raise NameInvalid("a slash in a name is not to be encoded")
+        self.caller = auth.caller_of(request)
+        if (name := kwargs.get("name")) is None:
+            return
+        self.target = routing.resolve(name, self.caller.actor.user_id)
+        action = self.needs.get(str(request.method))
+        if action is not None:
+            access.require(self.caller, self.target, action)
+        elif request.method != "OPTIONS":  # what no table opens is closed, whether a view has code for it or not
+            raise Unsupported("the method is not supported here")
+
+    def project(self) -> Project:
+        """The project; there is one whenever an action on it was granted."""
+        if self.target.project is None:
+            raise Denied()
+        return self.target.project
+
+    def repository_id(self) -> int:
+        """The repository's id; NameUnknown when it does not exist."""
+        if self.target.repository_id is None:
+            raise NameUnknown(detail={"name": self.target.name})
+        return self.target.repository_id
+
+    def scopes(self, request: HttpRequest, name: str | None) -> list[str]:
+        """The scopes a token needs for this request, for the challenge."""
+        action = self.needs.get(str(request.method))
+        if name is None or action is None:
+            return []
+        return [f"repository:{name}:{'pull,push' if action == 'push' else action}"]
+
+    def handle_exception(self, exc: Exception) -> HttpResponse:
+        error = rest.translate(exc)
+        if isinstance(error, Unauthorized) and "WWW-Authenticate" not in error.headers:
+            detail = error.detail if isinstance(error.detail, dict) else {}
+            scopes = self.scopes(self.request, self.kwargs.get("name"))
+            error.headers["WWW-Authenticate"] = auth.challenge(self.request, scopes, detail.get("error"))
+        error.code = SPEC_CODES.get(error.code, error.code)
+        if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            error.headers.setdefault("Allow", ", ".join(self.allowed_methods))
+        return rest.error_response(_for_request(error, self.request))
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response["Docker-Distribution-API-Version"] = "registry/2.0"
+        for text in getattr(self, "warnings", ()):
+            response["Warning"] = ", ".join(filter(None, [response.get("Warning"), f'299 - "{text}"']))
+        if request.method == "HEAD" and response.status_code >= HTTPStatus.BAD_REQUEST:
+            response.content = b""
+        return response
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join(self.allowed_methods)})
+
+
+def _for_request(error: HarborliteError, request: HttpRequest) -> HarborliteError:
+    """A refused request whose body was not read ends its connection: what follows on it is not a request."""
+    body: Callable[[str], Any] = request.META.get
+    if error.status >= HTTPStatus.BAD_REQUEST and (
+        body("CONTENT_LENGTH") not in (None, "", "0") or body("HTTP_TRANSFER_ENCODING")
+    ):
+        error.close = True
+    return error
