@@ -1,0 +1,88 @@
+"""The command `harborlite`: what it can be told, and who does it. What a command needs is imported when it runs."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "serve": ("serve.serve", "run everything in one: database, broker, web server, worker and scheduler"),
+    "web": ("programs.web", "run the web server"),
+    "worker": ("programs.worker", "run a worker"),
+    "beat": ("programs.beat", "run the scheduler; one is enough"),
+    "migrate": ("prepare.migrate", "bring the database up to date, with a first administrator and project"),
+    "check": ("check.check", "say whether settings, database, broker and blob storage are well"),
+    "secrets": ("prepare.secrets_write", "write random secrets for compose.yaml into a directory, once"),
+}
+"""Name -> function of a module in this package, and help. It takes the options, answers the exit status."""
+
+NOUNS = {
+    "user": "people's accounts",
+    "project": "projects",
+    "member": "who has which role in a project",
+    "robot": "accounts of machines",
+    "token": "people's access tokens",
+    "fsck": "compare the database with the stored blobs",
+}
+"""Management commands of the apps, which read their own arguments."""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="harborlite",
+        description="A multi-tenant container registry. Its settings are environment variables: docs/settings.md.",
+    )
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument(
+        "--data", metavar="DIR", default=argparse.SUPPRESS, help="where everything is kept, instead of HARBORLITE_DATA"
+    )
+    top.add_argument("--data", metavar="DIR", help=argparse.SUPPRESS)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (_function, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text, parents=[data])
+        if name in ("serve", "web"):
+            command.add_argument("--bind", metavar="HOST:PORT", help="where it listens, instead of HARBORLITE_BIND")
+        if name == "secrets":
+            command.add_argument("directory", metavar="DIR")
+    for name, text in NOUNS.items():
+        commands.add_parser(name, help=text, add_help=False)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and ends the process: status 0, 1 for a failure, 2 for a wrong command or setting."""
+    options, rest = parser().parse_known_args(arguments)
+    if rest and options.command in COMMANDS:
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "harborlite.settings")
+    for name, variable in (("data", "HARBORLITE_DATA"), ("bind", "HARBORLITE_BIND")):
+        if value := getattr(options, name, None):
+            os.environ[variable] = value
+    sys.exit(_run(options, rest))
+
+
+def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
+    from harborlite.cli.output import Failure, say
+    from harborlite.env import InvalidSetting
+    from harborlite.footing import EmbeddedError
+
+    try:
+        import harborlite.settings  # noqa: F401 - says which setting is wrong before anything starts
+
+        if options.command in NOUNS:
+            from django.core.management import execute_from_command_line
+
+            execute_from_command_line(["harborlite", options.command, *rest])
+            return 0
+        module, _, function = COMMANDS[options.command][0].partition(".")
+        status: int = getattr(import_module(f"harborlite.cli.{module}"), function)(options)
+    except InvalidSetting as error:
+        say(str(error))
+        return 2
+    except (Failure, EmbeddedError, OSError) as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status

@@ -1,0 +1,5 @@
+"""`python -m harborlite.cli`."""
+
+from harborlite.cli import main
+
+main()
