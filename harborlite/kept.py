@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def kept(file: Path, make: Callable[[], str], mode: int = 0o600) -> str:
-    """The line in `file`, which is made when it does not exist; it appears whole, and of two makers at once one wins."""
+    """The line in `file`, made when it is not there. It appears whole, and of two makers at once one wins."""
     try:
         return file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from harborlite import env, sockets
@@ -96,7 +97,26 @@ STORAGE = env.text("HARBORLITE_STORAGE")
 BLOBS_ROOT = DATA / "blobs"
 S3_REDIRECT = env.boolean("HARBORLITE_S3_REDIRECT")
 S3_PUBLIC_ENDPOINT = env.text("HARBORLITE_S3_PUBLIC_ENDPOINT")
-_BLOBS = {
+
+
+def s3_client() -> object:
+    """How the client behaves: times bounded, a few retries with jitter, no checksums that only AWS understands."""
+    from botocore.config import Config  # not above: a server that keeps files does without
+
+    return Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if env.text("HARBORLITE_S3_ENDPOINT") else "auto"},
+        retries={"mode": "standard", "total_max_attempts": 5},
+        connect_timeout=5,
+        read_timeout=60,
+        tcp_keepalive=True,
+        max_pool_connections=128,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+_BLOBS: dict[str, dict[str, Any]] = {
     "filesystem": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": BLOBS_ROOT}},
     "s3": {
         "BACKEND": "storages.backends.s3.S3Storage",
@@ -108,17 +128,21 @@ _BLOBS = {
             "secret_key": env.text("HARBORLITE_S3_SECRET_KEY") or None,
             "location": env.text("HARBORLITE_S3_PREFIX"),
             "querystring_expire": 900,
-            "signature_version": "s3v4",
-            "addressing_style": "path" if env.text("HARBORLITE_S3_ENDPOINT") else "auto",
+            "client_config": s3_client() if STORAGE == "s3" else None,
         },
     },
 }
 if STORAGE not in _BLOBS:
     raise env.InvalidSetting(f"HARBORLITE_STORAGE must be filesystem or s3, not {STORAGE!r}")
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "blobs": _BLOBS[STORAGE],
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+if STORAGE == "s3" and S3_PUBLIC_ENDPOINT:
+    STORAGES["blobs_public"] = {
+        **_BLOBS["s3"],
+        "OPTIONS": {**_BLOBS["s3"]["OPTIONS"], "endpoint_url": S3_PUBLIC_ENDPOINT},
+    }
 
 # Limits.
 

@@ -61,8 +61,8 @@ def grant(actor: Actor, asked: dict[str, set[str]]) -> list[Grant]:
         project, allowed = found.get(projects.get(name, ""), (None, frozenset()))
         granted = frozenset(action for action in wanted if ACTIONS[action] in allowed)
         # A client can read its token, so a project in which the actor has no right leaves no trace in it.
-        known = (project.pk, project.access_version) if project and allowed else (None, 0)
-        grants.append(Grant(name, *known, granted, frozenset(wanted)))
+        project_id, version = (project.pk, project.access_version) if project and allowed else (None, 0)
+        grants.append(Grant(name, project_id, version, granted, frozenset(wanted)))
     return grants
 
 
@@ -106,4 +106,4 @@ def _require_role(actor: Actor, target: Target, action: str) -> None:
 
 def may_pull(actor: Actor, target: Target) -> bool:
     """Whether `actor` may read `target` by role or visibility, whatever its token says: for mount sources."""
-    return bool(target.project) and ACTIONS["pull"] in rbac.actions(actor, target.project)
+    return target.project is not None and ACTIONS["pull"] in rbac.actions(actor, target.project)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import accumulate
 from typing import NamedTuple
 
 from django.conf import settings
@@ -120,13 +121,22 @@ def catalog_page(projects: QuerySet[Project], *, after: str, limit: int) -> tupl
 
 
 def referrers_page(
-    repository_id: int, subject: Digest, *, artifact_type: str | None, after: int, limit: int
-) -> Sequence[Manifest]:
-    """Up to `limit` manifests whose subject is `subject`, with ids above `after`, oldest first; without content."""
+    repository_id: int, subject: Digest, *, artifact_type: str | None, after: int, limit: int, max_bytes: int
+) -> tuple[Sequence[Manifest], bool]:
+    """Manifests whose subject is `subject`, with ids above `after`, oldest first, and whether there are more.
+
+    Up to `limit` of them, and when there are several, of together up to `max_bytes`: their sizes are read first, for
+    their annotations may be as large as they are. Without content.
+    """
     rows = Manifest.objects.filter(repository_id=repository_id, subject_digest=str(subject), pk__gt=after)
     if artifact_type is not None:
         rows = rows.filter(artifact_type=artifact_type)
-    return list(rows.defer("content").order_by("pk")[:limit])
+    sizes = list(rows.order_by("pk").values_list("pk", "size")[: limit + 1])
+    totals = accumulate(size for _, size in sizes)
+    fitting = [pk for (pk, _), total in zip(sizes[:limit], totals, strict=False) if total <= max_bytes]
+    chosen = fitting or [pk for pk, _ in sizes[:1]]
+    page = Manifest.objects.filter(pk__in=chosen).defer("content").order_by("pk") if chosen else ()
+    return list(page), len(chosen) < len(sizes)
 
 
 def is_referenced(manifest_id: int) -> str | None:

@@ -10,7 +10,7 @@ from registry.services import uploads
 logger = logging.getLogger(__name__)
 
 
-@shared_task(name="registry.housekeeping")
+@shared_task(name="registry.housekeeping")  # type: ignore[untyped-decorator]  # Celery has no types
 def housekeeping() -> None:
     """Discards stale uploads and removes the bytes that are due. Run every minute; twice at once does no harm."""
     purged = uploads.uploads_purge()

@@ -1,6 +1,6 @@
 """A real S3 server for tests: SeaweedFS from its wheel, on free loopback ports, its data in a temporary directory.
 
-A test module says `pytest_plugins = ["tests.seaweed"]` and asks for the fixture `seaweed`; tests marked `s3` use it.
+A plugin, which tests/conftest.py names: tests marked `s3` ask for the fixture `seaweed`.
 """
 
 import json

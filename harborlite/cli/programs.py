@@ -13,7 +13,8 @@ from harborlite import env
 from harborlite.cli.output import Failure
 from harborlite.leash import leashed
 
-_CELERY = ("-m", "celery", "--app", "harborlite.celery:app", "--quiet")
+_AS_ROOT = "ignore:You're running the worker with superuser privileges"  # about pickled messages; ours are JSON
+_CELERY = ("-W", _AS_ROOT, "-m", "celery", "--app", "harborlite.celery:app", "--quiet")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,16 @@ def programs() -> tuple[Program, Program, Program]:
         Program("web", ("-m", "gunicorn", "--config", "python:harborlite.gunicorn_conf", "harborlite.wsgi"), 45),
         Program(
             "worker",
-            (*_CELERY, "worker", "--loglevel", log_level, "--concurrency", processes, "--without-gossip", "--without-mingle"),
+            (
+                *_CELERY,
+                "worker",
+                "--loglevel",
+                log_level,
+                "--concurrency",
+                processes,
+                "--without-gossip",
+                "--without-mingle",
+            ),
             45,
         ),
         # Its times need not be kept: a tick that was missed is made up for by the next.

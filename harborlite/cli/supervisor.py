@@ -120,12 +120,11 @@ class Supervisor:
 
     def run_once(self, what: Startable) -> int:
         """Runs it to its end, and answers its status; killed when somebody asks to stop."""
-        child = Child(what, what.spawn(self.keep_open))
-        assert child.process is not None
+        process = what.spawn(self.keep_open)
         try:
-            return child.process.wait()
+            return process.wait()
         finally:
-            child.kill()
+            Child(what, process).kill()
 
     def run(self, announce: Callable[[], bool]) -> None:
         """Until somebody asks: what dies is started again. `announce` is called until it answers true."""

@@ -38,7 +38,7 @@ class NotThere(BlobUnknown):
 
 @dataclass(frozen=True)
 class Part:
-    """What one write left: a file or object `name`; or, with `etags`, the parts 1, 2, ... of multipart upload `name`."""
+    """What one write left: a file or object `name`; with `etags`, parts 1, 2, ... of the multipart upload `name`."""
 
     name: str
     size: int
@@ -143,8 +143,8 @@ def blobstore() -> Blobstore:
     if settings.STORAGE == "s3":
         from registry.blobstore.s3 import S3Blobstore
 
-        public = settings.S3_PUBLIC_ENDPOINT
-        return S3Blobstore(storages["blobs"], public_endpoint=public, redirect=settings.S3_REDIRECT)
+        public = storages["blobs_public"] if settings.S3_PUBLIC_ENDPOINT else None
+        return S3Blobstore(storages["blobs"], public=public, redirect=settings.S3_REDIRECT)
     from registry.blobstore.filesystem import FilesystemBlobstore
 
     return FilesystemBlobstore(storages["blobs"].path(""))

@@ -233,7 +233,8 @@ def _fill(key: str, descriptor: int, chunks: Iterable[bytes]) -> int:
     """The file is `chunks` and is on the disk; closes it, and returns its length. An error of `chunks` goes through."""
     size, due, behind = 0, BEHIND, None
     # The disk works while the next bytes arrive, instead of when the last has.
-    with ThreadPoolExecutor(1) as disk, open(descriptor, "wb", buffering=BUFFER) as file:
+    raw = io.FileIO(descriptor, "wb")
+    with ThreadPoolExecutor(1) as disk, io.BufferedWriter(raw, BUFFER) as file:
         try:
             for chunk in chunks:
                 with _translated(key):
@@ -251,7 +252,7 @@ def _fill(key: str, descriptor: int, chunks: Iterable[bytes]) -> int:
                 os.fsync(descriptor)
         except BaseException:
             disk.shutdown()
-            file.raw.close()  # without writing what is gathered
+            raw.close()  # without writing what is gathered
             raise
     return size
 

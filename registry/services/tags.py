@@ -64,4 +64,4 @@ def _insert(repository_id: int, name: str, manifest_id: int) -> bool:
     """Whether the tag was new. One statement: looking first would race with another push of the same tag."""
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [repository_id, name, manifest_id])
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount)

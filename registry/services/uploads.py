@@ -19,7 +19,6 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
-from harborlite.http import Disconnected
 
 from harborlite.database.base import release
 from harborlite.errors import (
@@ -31,6 +30,7 @@ from harborlite.errors import (
     TooManyRequests,
 )
 from harborlite.faults import fault
+from harborlite.http import Disconnected
 from registry.blobstore import Part, blobstore
 from registry.models import Blob, Tombstone, Upload
 from registry.oci.digest import Digest, Hasher
@@ -71,8 +71,8 @@ def upload_start(*, repository_id: int, actor: str, algorithm: str = "sha256") -
 
 def upload_get(*, repository_id: int | None, upload_id: uuid.UUID) -> Upload:
     """The session, if it is this repository's; BlobUploadUnknown otherwise."""
-    upload = Upload.objects.filter(pk=upload_id, repository_id=repository_id).first()
-    if upload is None:
+    upload = Upload.objects.filter(pk=upload_id).first()
+    if upload is None or upload.repository_id != repository_id:
         raise BlobUploadUnknown()
     return upload
 

@@ -1,7 +1,5 @@
 """Who calls /v2: a bearer token, Basic credentials, or nobody; and the challenge that asks for better ones."""
 
-from urllib.parse import urlsplit
-
 from django.conf import settings
 from django.http import HttpRequest
 
@@ -42,17 +40,3 @@ def challenge(request: HttpRequest, scopes: list[str], error: str | None = None)
     if error:
         parts.append(f'error="{error}"')
     return "Bearer " + ",".join(parts)
-
-
-def address_of(request: HttpRequest) -> str:
-    """The client's network address; X-Forwarded-For is believed from trusted proxies only, nearest hop first."""
-    address = request.META.get("REMOTE_ADDR", "")
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-    while hops and address in settings.TRUSTED_PROXIES:
-        address = hops.pop()
-    return address
-
-
-def host_of(url: str) -> str:
-    """HOST:PORT of an address, as clients name this registry in image names."""
-    return urlsplit(url).netloc

@@ -4,16 +4,16 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from harborlite.http import file_response
 
 from harborlite.database.base import release
 from harborlite.errors import BlobUnknown
+from harborlite.http import file_response
 from registry import queries
 from registry.oci import ranges
 from registry.oci.digest import Digest
 from registry.queries import FoundBlob
 from registry.services import blobs
-from registry.v2.base import V2View
+from registry.v2.base import V2View, has_it
 
 
 class BlobDetail(V2View):
@@ -33,7 +33,7 @@ class BlobDetail(V2View):
                 status=HTTPStatus.TEMPORARY_REDIRECT,
                 headers={"Location": location, "Docker-Content-Digest": found.digest},
             )
-        if request.META.get("HTTP_IF_NONE_MATCH") == _headers(found)["ETag"]:
+        if has_it(request, found.digest):
             return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=_headers(found))
         start, length = ranges.parse_range(request.META.get("HTTP_RANGE", ""), found.size) or (0, found.size)
         stored = blobs.blob_open(storage_key=found.storage_key, start=start, length=length)

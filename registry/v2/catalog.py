@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 
 from harborlite.errors import NotFound
 from projects import rbac
@@ -41,6 +42,6 @@ class Catalog(V2View):
 class Unknown(V2View):
     """Anything else under /v2/."""
 
-    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:  # type: ignore[override]
-        self.args, self.kwargs, self.request = args, kwargs, request
+    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        self.args, self.kwargs, self.request = args, kwargs, self.initialize_request(request)
         return self.finalize_response(request, self.handle_exception(NotFound("no such endpoint")))

@@ -3,16 +3,16 @@
 from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
-from harborlite.http import Body
 
 from harborlite.errors import BadRequest, DigestInvalid, ManifestTooLarge, ManifestUnknown
+from harborlite.http import Body
 from registry import queries
 from registry.oci import manifest as oci_manifest
 from registry.oci import names
 from registry.oci.digest import Digest
 from registry.services import manifests, repositories, tags
 from registry.v2 import hot
-from registry.v2.base import V2View
+from registry.v2.base import V2View, has_it
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_TAGS = 32
@@ -25,9 +25,8 @@ class ManifestDetail(V2View):
         found = queries.manifest_resolve(self.repository_id(), names.parse_reference(reference))
         if found is None:
             raise ManifestUnknown(detail={"reference": reference})
-        etag = f'"{found.digest}"'
-        headers = {"Docker-Content-Digest": found.digest, "ETag": etag}
-        if etag in request.META.get("HTTP_IF_NONE_MATCH", ""):
+        headers = {"Docker-Content-Digest": found.digest, "ETag": f'"{found.digest}"'}
+        if has_it(request, found.digest):
             return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         request.META[hot.NOTE] = hot.Note(self.caller, self.target, found)
         headers |= {"Content-Type": found.media_type, "Content-Length": str(len(found.content))}

@@ -1,6 +1,7 @@
 """Referrers: the manifests whose subject is a given digest (spec "Listing Referrers", end-12a, end-12b)."""
 
 import json
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +14,7 @@ from registry.oci.media_types import OCI_INDEX
 from registry.v2.base import V2View
 
 PAGE = 1000  # descriptors
-PAGE_BYTES = 3 * 1024 * 1024  # of annotations mostly: clients read at most 4 MiB
+PAGE_BYTES = 3 * 1024 * 1024  # of manifests: what is said of one here is shorter, and clients read at most 4 MiB
 
 
 class ReferrerList(V2View):
@@ -25,32 +26,31 @@ class ReferrerList(V2View):
         after = request.GET.get("after", "0")
         if not (after.isascii() and after.isdigit() and len(after) < 19):  # digits of 2^63
             raise BadRequest("after must be a number from this server's own Link header")
-        descriptors, last = self._descriptors(subject, artifact_type, int(after))
-        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors}
-        response = HttpResponse(json.dumps(index), content_type=OCI_INDEX)
+        if "\x00" in (artifact_type or ""):
+            raise BadRequest("artifactType holds a NUL character")
+        rows, has_more = self._page(subject, artifact_type, int(after))
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [_descriptor(row) for row in rows]}
+        content = json.dumps(index, ensure_ascii=False, separators=(",", ":")).encode()
+        response = HttpResponse(content, content_type=OCI_INDEX)
         if artifact_type is not None:
             response["OCI-Filters-Applied"] = "artifactType"
-        if last is not None:
-            query = {"after": last, **({"artifactType": artifact_type} if artifact_type is not None else {})}
+        if has_more:
+            query = {"after": rows[-1].pk, **({"artifactType": artifact_type} if artifact_type is not None else {})}
             response["Link"] = f'</v2/{name}/referrers/{subject}?{urlencode(query)}>; rel="next"'
         return response
 
-    def _descriptors(self, subject: Digest, artifact_type: str | None, after: int) -> tuple[list[object], int | None]:
-        """A page, and the last id on it when there are more. An unknown repository has none, as the spec wants it."""
+    def _page(self, subject: Digest, artifact_type: str | None, after: int) -> tuple[Sequence[Manifest], bool]:
+        """An unknown repository has no referrers, as the spec wants it."""
         if self.target.repository_id is None:
-            return [], None
-        rows = queries.referrers_page(
-            self.target.repository_id, subject, artifact_type=artifact_type, after=after, limit=PAGE + 1
+            return [], False
+        return queries.referrers_page(
+            self.target.repository_id,
+            subject,
+            artifact_type=artifact_type,
+            after=after,
+            limit=PAGE,
+            max_bytes=PAGE_BYTES,
         )
-        page: list[object] = []
-        size = 0
-        for number, row in enumerate(rows):
-            descriptor = _descriptor(row)
-            size += len(json.dumps(descriptor))
-            if number == PAGE or (page and size > PAGE_BYTES):
-                return page, rows[number - 1].pk
-            page.append(descriptor)
-        return page, None
 
 
 def _descriptor(row: Manifest) -> dict[str, object]:

@@ -4,9 +4,9 @@ import uuid
 from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
-from harborlite.http import Body
 
 from harborlite.errors import BlobUploadUnknown, DigestInvalid, SizeInvalid
+from harborlite.http import Body
 from projects import rbac
 from registry import access, queries, routing
 from registry.models import Upload

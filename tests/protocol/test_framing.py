@@ -90,8 +90,9 @@ def test_ambiguous_framing_is_refused(world: World, image: Image, row: str) -> N
         answers = everything(wire)
     statuses = [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3})", answers)]
     assert len(statuses) <= 1, answers
-    assert all(status in REFUSALS for status in statuses)
-    assert client.request("GET", location).headers["Range"] == "0-0"
+    assert all(status in (*REFUSALS, 501) for status in statuses)  # 501: RFC 9112 6.1, for an encoding not known
+    if statuses:  # else the stream was cut: what had come of it may be kept
+        assert client.request("GET", location).headers["Range"] == "0-0"
 
 
 def test_bare_line_feeds_do_not_smuggle(world: World) -> None:

@@ -1,12 +1,4 @@
-"""The web server: gunicorn's master and parser, with a worker whose threads do not wait for clients.
-
-All connections of a process lie in one epoll, and its threads wait there. One thread is woken for a connection that
-became ready, does what can be done without waiting (`harborlite.connection`) and puts the connection back. A request
-is thereby never handed from one thread to another, and slow clients hold none.
-
-A thread waits for a client only while the application reads a long body or sends a stream that is no file;
-`harborlite.http` keeps those from filling the pool. The main thread accepts, and cuts who is over time.
-"""
+"""The worker process: one epoll with all connections, the threads that wait there, and the main thread's clock."""
 
 import os
 import resource
@@ -23,10 +15,9 @@ from gunicorn.http.wsgi import base_environ
 from gunicorn.workers.base import Worker as BaseWorker
 
 from harborlite import env
-from harborlite.connection import Connection
-from harborlite.exchange import SERVER
+from harborlite.server.connection import Connection
+from harborlite.server.response import SERVER
 
-TICK = 1.0  # seconds between two looks at deadlines
 PAUSE = 0.05  # seconds between two tries when nothing can be accepted
 
 
@@ -40,14 +31,21 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
     STOP_SECONDS = 2.0
     """A stopping worker keeps idle connections this long, for requests that are on their way."""
 
-    new_lock = staticmethod(threading.Lock)
+    TICK_SECONDS = 1.0
+    """Deadlines are looked at this often."""
+
+    alive: bool
 
     def init_process(self) -> None:
         self.idle_seconds = float(env.integer("HARBORLITE_IDLE_SECONDS"))
         self.min_rate = env.integer("HARBORLITE_MIN_RATE")
         self.keep_alive_seconds = float(self.cfg.keepalive)
         self.flat = self._flat_settings()
-        self.base_environ = base_environ(self.cfg) | {"wsgi.multithread": True, "SERVER_SOFTWARE": SERVER, "SCRIPT_NAME": ""}
+        self.base_environ = base_environ(self.cfg) | {
+            "wsgi.multithread": True,
+            "SERVER_SOFTWARE": SERVER,
+            "SCRIPT_NAME": "",
+        }
         self.connections: set[Connection] = set()
         self._waiting: dict[int, Connection] = {}
         self._epoll = select.epoll()
@@ -120,11 +118,11 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
         self._poll = select.poll()
         self._poll.register(self.PIPE[0], select.POLLIN)
         self._listeners = {listener.fileno(): listener for listener in self.sockets}
-        self._listen(True)
+        self._listen(on=True)
         while self.alive and self.ppid == os.getppid():
-            self._turn(TICK)
+            self._turn(self.TICK_SECONDS)
         self.alive = False
-        self._listen(False)
+        self._listen(on=False)
         now = time.monotonic()
         for connection in list(self._waiting.values()):
             if connection.is_idle():
@@ -140,17 +138,17 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
         self._cut_overdue()
         if self.alive and not self._listening:
             seconds = PAUSE
-            self._listen(True)
+            self._listen(on=True)
         for descriptor, _ in self._poll.poll(seconds * 1000):
             if descriptor in self._listeners:
                 self._accept(self._listeners[descriptor])
             else:
                 os.read(descriptor, 4096)  # the signal's handler ran already
 
-    def _listen(self, on: bool) -> None:  # noqa: FBT001 - a switch
+    def _listen(self, *, on: bool) -> None:
         for descriptor, listener in self._listeners.items():
             if on:
-                listener.setblocking(False)
+                listener.settimeout(0)
                 self._poll.register(descriptor, select.POLLIN)
             else:
                 self._poll.unregister(descriptor)
@@ -159,7 +157,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
     def _accept(self, listener: Any) -> None:
         """Takes one new client in; when there is no room, closes the connection that has been idle for longest."""
         if len(self.connections) >= self.cfg.worker_connections and not self._make_room():
-            self._listen(False)
+            self._listen(on=False)
             return
         try:
             sock, client = listener.accept()
@@ -168,7 +166,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
         except OSError as error:
             self.log.warning("cannot accept connections: %s", error)
             if not self._make_room():
-                self._listen(False)
+                self._listen(on=False)
             return
         connection = Connection(self, sock, client)
         self.connections.add(connection)
@@ -187,7 +185,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
         now = time.monotonic()
         if now < self._next_look:
             return
-        self._next_look = now + (TICK if self.alive else PAUSE)
+        self._next_look = now + (self.TICK_SECONDS if self.alive else PAUSE)
         for connection in list(self._waiting.values()):
             if connection.deadline <= now and self._take(connection):
                 connection.cut()

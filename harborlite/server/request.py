@@ -1,31 +1,25 @@
-"""One request and its answer, between `harborlite.server`'s connections and the WSGI application.
+"""A request as the application sees it: gunicorn's parser, and a body that never waits unbounded.
 
-What a request's head and a chunk's line mean is decided by gunicorn's parser alone. Here is how their bytes are had
-without waiting unbounded, and how the answer's are handed over.
+What a head and a chunk's line mean is decided by gunicorn alone; here is where their bytes come from.
 """
 
+import io
 import os
 import select
 import time
 from collections.abc import Callable, Iterator
-from email.utils import formatdate
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from gunicorn import util
-from gunicorn.http import body, message, unreader, wsgi
-from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderName, NoMoreData, ParseException
+from gunicorn.http import body, message, unreader
+from gunicorn.http.errors import NoMoreData, ParseException
 
 from harborlite.errors import BadRequest, RequestTimeout
 from harborlite.http import Disconnected, TransferSlot, holds_transfer_slot
 
-SERVER = "harborlite"
 SMALL_BODY = 64 * 1024  # a body of at most this length is collected before the application runs
 RECEIVE = 256 * 1024
-
-
-class Gone(Exception):
-    """The client does not take its answer; the connection is of no use."""
 
 
 class Pace:
@@ -58,9 +52,6 @@ class Pace:
             if self._moved < self.rate * self._waited:
                 raise TimeoutError("too little moved")
             self._moved, self._waited = 0, 0.0
-
-
-# Requests.
 
 
 class Unreader(unreader.Unreader):  # type: ignore[misc]  # gunicorn has no types
@@ -135,6 +126,8 @@ class ChunkedReader(body.ChunkedReader):  # type: ignore[misc]
 class Input(body.Body):  # type: ignore[misc]
     """wsgi.input: raises typed errors instead of ending early, and holds a transfer slot while it waits for bytes."""
 
+    buf: io.BytesIO
+
     def __init__(self, reader: Any, source: Unreader, start: Callable[[], None]) -> None:
         super().__init__(reader)
         self._source = source
@@ -152,7 +145,7 @@ class Input(body.Body):  # type: ignore[misc]
         if self._slot is None and not holds_transfer_slot():
             self._slot = TransferSlot()
         if self._start is not None:
-            self._start, start = None, self._start
+            start, self._start = self._start, None
             start()
 
     def release(self) -> None:
@@ -165,13 +158,13 @@ class Input(body.Body):  # type: ignore[misc]
         """What there is of the body, once there is something; b"" at its end. For bodies read as they arrive."""
         if self.buf.tell():
             data: bytes = self.buf.getvalue()
-            self.buf = type(self.buf)()
+            self.buf = io.BytesIO()
             return data
         return self._guarded(self._chunk if self._chunked else self._piece)
 
     def _chunk(self) -> bytes:
         if held := self.reader.buf.getvalue():
-            self.reader.buf = type(self.reader.buf)()
+            self.reader.buf = io.BytesIO()
             return bytes(held)
         if self.reader.parser is not None:
             for data in self.reader.parser:
@@ -241,11 +234,13 @@ class Request(message.Request):  # type: ignore[misc]
     """gunicorn's request, whose body is our Input."""
 
     body: Input
+    scheme: str
+    _expected_100_continue: bool
 
     def _peer_is_trusted_proxy(self) -> bool:
         return bool(self.cfg.trusts(self.peer_addr))
 
-    def parse_headers(self, data: bytes, from_trailer: bool = False) -> Any:  # noqa: FBT001, FBT002 - gunicorn's
+    def parse_headers(self, data: bytes, from_trailer: bool = False) -> Any:
         """What gunicorn reads in `data`. A client mostly sends the same lines again, which are not read again."""
         if from_trailer or len(data) > MAX_KNOWN_LENGTH:
             return super().parse_headers(data, from_trailer=from_trailer)
@@ -283,7 +278,7 @@ class Request(message.Request):  # type: ignore[misc]
         environ["RAW_URI"] = self.uri
         environ["PATH_INFO"] = util.unquote_to_wsgi_str(self.path)
         environ["QUERY_STRING"] = self.query
-        environ["SERVER_PROTOCOL"] = "HTTP/%d.%d" % self.version
+        environ["SERVER_PROTOCOL"] = f"HTTP/{self.version[0]}.{self.version[1]}"
         for name, value in self.headers:
             key = environ_key(name)
             environ[key] = f"{environ[key]},{value}" if key in environ else value
@@ -294,115 +289,3 @@ class Request(message.Request):  # type: ignore[misc]
 def environ_key(header: str) -> str:
     key = header.replace("-", "_")
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
-
-
-# Answers.
-
-
-class Sender(Protocol):
-    """The connection, as the answer sees it."""
-
-    sock: Any
-
-    def send(self, data: bytes) -> None:
-        """Takes `data`, which goes out before anything sent later; Gone when the client does not take it."""
-
-    def send_file(self, descriptor: int, offset: int, length: int) -> None:
-        """Takes `length` bytes of a file, as the last of an answer. The descriptor may be closed at once."""
-
-
-_HOP_BY_HOP = frozenset(util.hop_headers) | {"server", "date"}
-_second, _date = 0, ""
-
-
-def http_date() -> str:
-    """Now, formatted once a second."""
-    global _second, _date  # noqa: PLW0603 - a race only formats it twice
-    now = int(time.time())
-    if now != _second:
-        _date = formatdate(now, usegmt=True)
-        _second = now
-    return _date
-
-
-@lru_cache(maxsize=1024)
-def header_name(name: str) -> str:
-    """A response header's name in lower case; InvalidResponseHeaderName when it is none."""
-    if not message.TOKEN_RE.fullmatch(name):
-        raise InvalidResponseHeaderName(repr(name))
-    return name.lower()
-
-
-class Response(wsgi.Response):  # type: ignore[misc]
-    """gunicorn's response: head and first bytes leave together, `Connection: close` of the application is heard."""
-
-    def __init__(self, request: Request, sender: Sender, cfg: Any) -> None:
-        super().__init__(request, sender.sock, cfg)
-        self._sender = sender
-
-    def process_headers(self, headers: list[tuple[str, str]]) -> None:
-        for name, value in headers:
-            lower = header_name(name)
-            if not isinstance(value, str):
-                raise TypeError(f"{value!r} is not a string")
-            if not wsgi.HEADER_VALUE_RE.fullmatch(value):
-                raise InvalidResponseHeader(repr(name))
-            if lower in _HOP_BY_HOP:
-                if lower == "connection" and value.strip().lower() == "close":
-                    self.force_close()
-                continue
-            if lower == "content-length":
-                self.response_length = int(value)
-            self.headers.append((name, value.strip(" \t")))
-
-    def _head(self) -> bytes:
-        """The head, to be sent now. A body that is not all here can't be told from a next request: close then."""
-        self.headers_sent = True
-        if not self.must_close and not self.req.body.settle():
-            self.force_close()
-        version = "HTTP/%d.%d" % self.req.version
-        connection = "close" if self.should_close() else "keep-alive"
-        chunked = "Transfer-Encoding: chunked\r\n" if self.chunked else ""
-        lines = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
-        return (
-            f"{version} {self.status}\r\nServer: {SERVER}\r\nDate: {http_date()}\r\nConnection: {connection}\r\n"
-            f"{chunked}{lines}\r\n"
-        ).encode("latin-1")
-
-    def write(self, data: bytes) -> None:
-        if not isinstance(data, bytes):
-            raise TypeError(f"{data!r} is not bytes")
-        if self._omits_body:
-            data = b""
-        elif self.response_length is not None and len(data) > self.response_length - self.sent:
-            data = data[: self.response_length - self.sent]
-        self.sent += len(data)
-        if self.chunked and data:
-            data = b"%X\r\n%b\r\n" % (len(data), data)
-        if not self.headers_sent:
-            data = self._head() + data
-        if data:
-            self._sender.send(data)
-
-    def write_file(self, wrapper: Any) -> None:
-        """Sends the file itself when its descriptor and length are known, else what it reads."""
-        source = wrapper.filelike
-        descriptor = getattr(source, "descriptor", None)
-        if descriptor is None or self.response_length is None:
-            for data in wrapper:
-                self.write(data)
-            return
-        self.write(b"")
-        if not self._omits_body:
-            length = min(self.response_length, source.left)
-            self._sender.send_file(descriptor, source.offset, length)
-            self.sent += length
-
-    def close(self) -> None:
-        """The answer is complete; Gone when it is shorter than its head says, which closing the connection tells."""
-        if not self.headers_sent:
-            self.write(b"")
-        if self.chunked:
-            self._sender.send(b"0\r\n\r\n")
-        if self.response_length is not None and not self._omits_body and self.sent < self.response_length:
-            raise Gone(f"the answer ended after {self.sent} of {self.response_length} bytes")

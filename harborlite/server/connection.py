@@ -1,4 +1,4 @@
-"""One client's connection to `harborlite.server`: what is done when it becomes ready, and what it waits for next.
+"""One client's connection: what is done when it becomes ready, and what it waits for next.
 
 `stage` is the method to call then. It answers the epoll events to wait for, or 0 to close:
 
@@ -16,6 +16,7 @@ import re
 import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -25,10 +26,11 @@ from gunicorn.http import errors as bad
 from gunicorn.http.wsgi import FileWrapper
 
 from harborlite.errors import HarborliteError
-from harborlite.exchange import SERVER, SMALL_BODY, Gone, Pace, Request, Response, Unreader, http_date
+from harborlite.server.request import SMALL_BODY, Pace, Request, Unreader
+from harborlite.server.response import SERVER, Gone, Response, http_date
 
 if TYPE_CHECKING:
-    from harborlite.server import Worker
+    from harborlite.server.worker import Worker
 
 RECEIVE = 64 * 1024
 MAX_HEAD = 64 * 1024
@@ -57,7 +59,7 @@ class Connection:
         self.descriptor = sock.fileno()
         self.stage: Callable[[], int] = self.head
         self.deadline = time.monotonic() + worker.HEAD_SECONDS
-        self.claim = worker.new_lock()
+        self.claim = threading.Lock()
         """Held while the connection is put back to wait, so that nobody takes it before it is there."""
         self._client = client
         self._pace = Pace(worker.idle_seconds, worker.min_rate)
@@ -185,8 +187,6 @@ class Connection:
         """Runs the application; None when the client took the answer and may send its next request."""
         self._unreader.before_receiving = request.body.before_receiving
         response = Response(request, self, self.worker.flat)
-        if not self.worker.alive or not self.worker.keep_alive_seconds:
-            response.force_close()
         try:
             self._run(response, request.fill(self._environ.copy()))
         except Gone as error:
@@ -240,6 +240,10 @@ class Connection:
         return self._flush() or 0
 
     # Sending.
+
+    def stays_open(self) -> bool:
+        """Another request may follow the one being answered."""
+        return self.worker.alive and self.worker.keep_alive_seconds > 0
 
     def send(self, data: bytes) -> None:
         """Takes `data`, which leaves before anything sent later; Gone when the client does not take it."""
