@@ -87,7 +87,15 @@ class InvalidSetting(Exception):
 
 
 def _raw(name: str) -> str:
-    return os.environ.get(name) or _BY_NAME[name].default
+    if value := os.environ.get(name):
+        return value
+    file = os.environ.get(f"{name}_FILE") if _BY_NAME[name].kind == "secret" else None
+    if not file:
+        return _BY_NAME[name].default
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidSetting(f"{name}_FILE: cannot read {file}: {error.strerror}") from None
 
 
 def text(name: str) -> str:
@@ -129,6 +137,8 @@ def document() -> str:
             "# Settings",
             "",
             "Read from the environment when a process starts. Written from `harborlite/env.py` by `make docs`.",
+            "",
+            "A variable of kind secret can also be given as `NAME_FILE`: the path of a file that holds the value.",
             "",
             "| variable | kind | default | meaning |",
             "|---|---|---|---|",

@@ -107,7 +107,7 @@ def s3_client() -> object:
         signature_version="s3v4",
         s3={"addressing_style": "path" if env.text("HARBORLITE_S3_ENDPOINT") else "auto"},
         retries={"mode": "standard", "total_max_attempts": 5},
-        connect_timeout=5,
+        connect_timeout=3,
         read_timeout=60,
         tcp_keepalive=True,
         max_pool_connections=128,

@@ -14,10 +14,10 @@ from django.conf import settings
 from django.core import signing
 
 from accounts.actors import ANONYMOUS, Actor
-from harborlite.errors import Unauthorized
+from harborlite.errors import BadRequest, Unauthorized
 
 SALT = "harborlite.registry.token"
-MAX_LENGTH = 16 * 1024
+MAX_LENGTH = 16_000  # characters: with its name, the header must fit what the web server takes (16 KiB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,16 @@ class Token:
 
 
 def issue(actor: Actor, grants: list[Grant]) -> str:
-    """The text of a token for `actor`, valid for settings.TOKEN_SECONDS."""
+    """The text of a token for `actor`, valid for settings.TOKEN_SECONDS. BadRequest when no request could carry it."""
     payload = {
         "u": [actor.user_id, actor.username, actor.kind, actor.is_admin, actor.version],
         "e": int(time.time()) + settings.TOKEN_SECONDS,
         "g": [[g.name, g.project_id, g.project_version, sorted(g.granted), sorted(g.asked)] for g in grants],
     }
-    return signing.dumps(payload, salt=SALT)
+    text = signing.dumps(payload, salt=SALT)
+    if len(text) > MAX_LENGTH:
+        raise BadRequest("too many scopes for one token; ask for fewer at a time")
+    return text
 
 
 def verify(text: str) -> Token:

@@ -28,6 +28,8 @@ _environment = clean_environment()
 os.environ.clear()
 os.environ.update(_environment, HARBORLITE_DATA=str(DATA), DJANGO_SETTINGS_MODULE="harborlite.settings")
 django.setup()
+# xdist's worker processes inherit the environment, and pytest-django would read their settings before this file ran.
+del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from harborlite.embedded import Postgres, Valkey  # noqa: E402 - as above
 from tests.factories import World  # noqa: E402

@@ -99,6 +99,8 @@ class Client:
             )
 
         key = _scope_key(method, urlsplit(urljoin(self.url, path)).path)
+        if key[1] == "pull" and (key[0], "push") in self.tokens:
+            key = (key[0], "push")  # whose challenge asks for both
         kept = self.tokens.get(key)
         answer = attempt(kept)
         if answer.status == 401 and kept is not None:
@@ -131,7 +133,7 @@ class Client:
 
     # Blobs.
 
-    def push_blob(self, repository: str, content: bytes, how: str = "post_put", digest: str | None = None) -> str:
+    def push_blob(self, repository: str, content: bytes, how: str = "post_only", digest: str | None = None) -> str:
         """The blob's digest, once it is pushed; `how` is a key of HOW."""
         digest = digest or sha256(content)
         answer = HOW[how](self, repository, content, digest)
@@ -202,7 +204,7 @@ class Client:
     # Whole images.
 
     def push_image(
-        self, repository: str, tag: str | None = None, *, layers: int = 1, how: str = "post_put", **further: object
+        self, repository: str, tag: str | None = None, *, layers: int = 1, how: str = "post_only", **further: object
     ) -> Image:
         """A new image with contents of its own, pushed layers first; under its digest alone when there is no tag."""
         contents = tuple(unique() for _ in range(layers))

@@ -4,10 +4,13 @@ import base64
 import contextlib
 import http.client
 import json
+import os
 import re
 import socket
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -122,5 +125,24 @@ class KeepAlive:
         self.connection.request(method, path, headers=dict(self.headers))
         return _answer(self.connection.getresponse())
 
+    def process(self, candidates: Iterable[int]) -> int | None:
+        """Which of these processes of this machine holds the other end; None when none does."""
+        wire = self.connection.sock
+        assert wire is not None
+        ends = [f"{_hex_address(*address)}" for address in (wire.getpeername(), wire.getsockname())]
+        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        inodes = {f"socket:[{row[9]}]" for row in rows if row[1:3] == ends}
+        for process in candidates:
+            for link in Path(f"/proc/{process}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if os.readlink(link) in inodes:
+                        return process
+        return None
+
     def close(self) -> None:
         self.connection.close()
+
+
+def _hex_address(host: str, port: int) -> str:
+    """An IPv4 address as /proc/net/tcp has it."""
+    return f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"

@@ -13,8 +13,9 @@ from harborlite import env
 from harborlite.cli.output import Failure
 from harborlite.leash import leashed
 
-_AS_ROOT = "ignore:You're running the worker with superuser privileges"  # about pickled messages; ours are JSON
-_CELERY = ("-W", _AS_ROOT, "-m", "celery", "--app", "harborlite.celery:app", "--quiet")
+# Celery warns of root, and of numbers without a name, because of pickled messages; ours are JSON.
+_QUIET = ("-W", "ignore:You're running the worker with superuser", "-W", "ignore:An entry for the specified gid")
+_CELERY = (*_QUIET, "-m", "celery", "--app", "harborlite.celery:app", "--quiet")
 
 
 @dataclass(frozen=True)

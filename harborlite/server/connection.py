@@ -58,9 +58,10 @@ class Connection:
         self.sock = sock
         self.descriptor = sock.fileno()
         self.stage: Callable[[], int] = self.head
-        self.deadline = time.monotonic() + worker.HEAD_SECONDS
+        self.waits_since = time.monotonic()
+        self.deadline = self.waits_since + worker.HEAD_SECONDS
         self.claim = threading.Lock()
-        """Held while the connection is put back to wait, so that nobody takes it before it is there."""
+        """Held by who puts the connection back to wait, and by who takes it."""
         self._client = client
         self._pace = Pace(worker.idle_seconds, worker.min_rate)
         self._unreader = Unreader(self.descriptor, self._pace)
@@ -70,7 +71,6 @@ class Connection:
         self._pending = bytearray()
         self._file = -1
         self._offset = self._left = self._linger_read = 0
-        self._parked_at = 0.0
         self._environ = worker.environ_of(sock, client)
 
     def close(self) -> None:
@@ -278,7 +278,7 @@ class Connection:
 
     def flush(self) -> int:
         try:
-            self._pace.waited(time.monotonic() - self._parked_at)
+            self._pace.waited(time.monotonic() - self.waits_since)
         except TimeoutError:
             self._abort()
             return 0
@@ -293,8 +293,7 @@ class Connection:
             return 0
         if not done:
             self.stage = self.flush
-            self._parked_at = time.monotonic()
-            self.deadline = self._parked_at + self.worker.idle_seconds
+            self.deadline = time.monotonic() + self.worker.idle_seconds
             return select.EPOLLOUT
         return self._hang_up() if self._closing else None
 

@@ -20,6 +20,7 @@ from harborlite.http import Disconnected, TransferSlot, holds_transfer_slot
 
 SMALL_BODY = 64 * 1024  # a body of at most this length is collected before the application runs
 RECEIVE = 256 * 1024
+MAX_CHUNK = 1 << 62
 
 
 class Pace:
@@ -98,29 +99,39 @@ class ChunkedReader(body.ChunkedReader):  # type: ignore[misc]
                 if ready:
                     yield b"".join(ready)
                     ready.clear()
-                size, rest = self.parse_chunk_size(source, data=held[at:])
+                size, rest = self._line(source, held[at:])
                 if not size:
                     return
                 held, at = rest, 0
             else:
-                size, _ = self.parse_chunk_size(source, data=held[at : end + 2])
+                size, _ = self._line(source, held[at : end + 2])
                 at = end + 2
             while len(held) - at < size + 2:  # the chunk and its CRLF
                 piece = held[at : at + size]
                 if piece or ready:
-                    yield b"".join([*ready, piece])
+                    yield b"".join([*ready, piece])  # before waiting, so that it is not lost if the client leaves
                     ready.clear()
                 size -= len(piece)
                 at += len(piece)
-                more = source.read(None, read_ahead=size + 2)
-                if not more:
-                    raise NoMoreData
-                held, at = held[at:] + more, 0
+                held, at = held[at:] + self._more(source, size + 2), 0
             ready.append(held[at : at + size])
-            at += size
-            if held[at : at + 2] != b"\r\n":
-                raise body.ChunkMissingTerminator(held[at : at + 2])
-            at += 2
+            at += size + 2
+            if held[at - 2 : at] != b"\r\n":
+                raise body.ChunkMissingTerminator(held[at - 2 : at])
+
+    def _line(self, source: Unreader, begin: bytes) -> tuple[int, bytes]:
+        """The size a chunk's line tells, and what was received behind the line."""
+        size, rest = self.parse_chunk_size(source, data=begin)
+        if size > MAX_CHUNK:
+            raise body.InvalidChunkSize(b"over 2**62")
+        return size, rest
+
+    @staticmethod
+    def _more(source: Unreader, size: int) -> bytes:
+        data: bytes = source.read(None, read_ahead=size)
+        if not data:
+            raise NoMoreData
+        return data
 
 
 class Input(body.Body):  # type: ignore[misc]
@@ -168,7 +179,8 @@ class Input(body.Body):  # type: ignore[misc]
             return bytes(held)
         if self.reader.parser is not None:
             for data in self.reader.parser:
-                return bytes(data)
+                if data:
+                    return bytes(data)
             self.reader.parser = None
         return b""
 

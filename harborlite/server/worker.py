@@ -6,6 +6,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +32,8 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
     STOP_SECONDS = 2.0
     """A stopping worker keeps idle connections this long, for requests that are on their way."""
 
+    ROOM_SECONDS = 1.0
+    """A connection idle for this long may be closed to make room for a new one."""
     TICK_SECONDS = 1.0
     """Deadlines are looked at this often."""
 
@@ -85,29 +88,40 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
     def _work(self) -> None:
         while True:
             for descriptor, _ in self._epoll.poll(-1, 1):
-                connection = self._waiting.pop(descriptor, None)
-                if connection is not None:
+                connection = self._waiting.get(descriptor)
+                if connection is not None and self._take(connection):
                     self._advance(connection)
 
+    def _take(self, connection: Connection) -> bool:
+        """Makes this thread the one that holds a waiting connection; False if another one was faster.
+
+        An event may be older than the connection, when its descriptor was another's before. Then the connection is
+        just looked at once for nothing.
+        """
+        with connection.claim:
+            if self._waiting.get(connection.descriptor) is not connection:
+                return False
+            del self._waiting[connection.descriptor]
+            return True
+
     def _advance(self, connection: Connection) -> None:
+        """Does what can be done, and puts the connection back or closes it."""
         try:
             events = connection.stage()
+            if events:
+                connection.waits_since = now = time.monotonic()
+                if not self.alive and connection.is_idle():
+                    connection.deadline = min(connection.deadline, now + self.STOP_SECONDS)
+                self._put_back(connection, self._epoll.modify, events)
+                return
         except Exception:
             self.log.exception("error on a connection")
-            events = 0
-        if not events:
-            connection.close()
-            return
-        with connection.claim:
-            if not self.alive and connection.is_idle():
-                connection.deadline = min(connection.deadline, time.monotonic() + self.STOP_SECONDS)
-            self._waiting[connection.descriptor] = connection
-            self._epoll.modify(connection.descriptor, events | select.EPOLLONESHOT)
+        connection.close()
 
-    def _take(self, connection: Connection) -> bool:
-        """Makes this thread the one that holds a waiting connection, unless it just became ready."""
+    def _put_back(self, connection: Connection, arm: Callable[[int, int], None], events: int) -> None:
         with connection.claim:
-            return self._waiting.pop(connection.descriptor, None) is connection
+            self._waiting[connection.descriptor] = connection
+            arm(connection.descriptor, events | select.EPOLLONESHOT)
 
     # The main thread.
 
@@ -170,11 +184,13 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
             return
         connection = Connection(self, sock, client)
         self.connections.add(connection)
-        self._waiting[connection.descriptor] = connection
-        self._epoll.register(connection.descriptor, select.EPOLLIN | select.EPOLLONESHOT)
+        self._put_back(connection, self._epoll.register, select.EPOLLIN)
 
     def _make_room(self) -> bool:
-        for connection in list(self._waiting.values()):
+        longest = time.monotonic() - self.ROOM_SECONDS
+        for connection in list(self._waiting.values()):  # in the order of `waits_since`
+            if connection.waits_since > longest:
+                break
             if connection.is_idle() and self._take(connection):
                 connection.close()
                 return True

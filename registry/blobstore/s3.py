@@ -14,7 +14,6 @@ came in later requests is copied inside the store, when it is committed.
 
 import logging
 import secrets
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -32,6 +31,7 @@ PART = 8 << 20  # bytes; a store refuses less than 5 MiB, except for the last pa
 PARTS = 1300  # an upload's offset divided by this is the least size of the part there: then 10,000 make over 5 TiB
 COPY = 256 << 20  # bytes that the store is asked to copy at a time, at least
 MOST = 5 << 30  # bytes; the most it copies at a time
+PAGE = 1000  # entries of a listing at a time
 CONTENT_TYPE = "application/octet-stream"
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,6 @@ class S3Blobstore:
         self._redirect = redirect
         self._least = part_size
         self._is_ready = False
-        self._lock = threading.Lock()
 
     def write(self, key: str, parts: Sequence[Part], chunks: Iterable[bytes]) -> list[Part]:
         checked(key)
@@ -167,19 +166,18 @@ class S3Blobstore:
         return not part.etags and part.size < self._part_size(end - part.size)
 
     def _ready(self) -> None:
-        """The bucket exists."""
-        with self._lock:
-            if self._is_ready:
-                return
-            with translated(""):
-                try:
-                    self._client.head_bucket(Bucket=self._bucket)
-                except ClientError as error:
-                    if code_of(error) == "404":
-                        self._create_bucket()
-                    elif code_of(error) != "403":  # it may be hidden from who may write to it
-                        raise
-            self._is_ready = True
+        """The bucket exists. No lock: while the store does not answer, nobody waits for another's attempt."""
+        if self._is_ready:
+            return
+        with translated(""):
+            try:
+                self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if code_of(error) == "404":
+                    self._create_bucket()
+                elif code_of(error) != "403":  # it may be hidden from who may write to it
+                    raise
+        self._is_ready = True
 
     def _create_bucket(self) -> None:
         region = self._client.meta.region_name
@@ -226,9 +224,9 @@ class S3Blobstore:
                     multipart.send(buffer)
                 multipart.complete(multipart.upload, multipart.finish())
                 return [Part(name, sent + len(buffer))]
-            if buffer:
-                self._put(key, own, buffer)
             run = [Part(multipart.upload, sent, multipart.finish())] if sent else []
+            if buffer:  # last: when anything fails, there is no such object
+                self._put(key, own, buffer)
             return [*run, Part(name, len(buffer))] if buffer else run
 
     def _assemble(self, key: str, parts: Sequence[Part]) -> None:
@@ -288,7 +286,8 @@ class S3Blobstore:
 
     def _pages(self, operation: str, field: str, prefix: str) -> Iterator[Any]:
         self._ready()
-        pages = iter(self._client.get_paginator(operation).paginate(Bucket=self._bucket, Prefix=prefix))
+        listing = self._client.get_paginator(operation)
+        pages = iter(listing.paginate(Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": PAGE}))
         while True:
             try:
                 with translated(""):

@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
-from registry.blobstore import Blobstore, Part
+from registry.blobstore import Blobstore, Entry, Part
 
 KIB, MIB = 1 << 10, 1 << 20
 
 
+@lru_cache(maxsize=24)
 def noise(size: int, seed: int = 0) -> bytes:
     """`size` bytes of no text, the same for the same seed."""
     return random.Random(seed).randbytes(size)
@@ -43,3 +45,7 @@ def content_of(store: Blobstore, key: str, start: int = 0, length: int | None = 
 
 def total(parts: Iterable[Part]) -> int:
     return sum(part.size for part in parts)
+
+
+def listed(store: Blobstore) -> list[Entry]:
+    return sorted(store.keys())

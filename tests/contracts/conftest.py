@@ -20,6 +20,7 @@ from tests.seaweed import Seaweed
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "contracts"
+PART = 5 << 20  # bytes; the least that S3 takes
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,13 @@ class Opened:
             "access_key": seaweed.access_key,
             "secret_key": seaweed.secret_key,
             "location": "below",
+            "querystring_expire": 900,
             "client_config": s3_client(),
         }
         self._storages = [self._storage(options)]
         if public:
             self._storages.append(self._storage({**options, "endpoint_url": public}))
-        self.store = S3Blobstore(self._storages[0], public=self._storages[-1], redirect=True)
+        self.store = S3Blobstore(self._storages[0], public=self._storages[-1], redirect=True, part_size=PART)
 
     @staticmethod
     def _storage(options: dict[str, object]) -> object:

@@ -27,6 +27,7 @@ class HastyWorker(Worker):
     HEAD_SECONDS = 0.6
     LINGER_SECONDS = 1.0
     STOP_SECONDS = 0.3
+    ROOM_SECONDS = 0.1
     TICK_SECONDS = 0.05
 
 

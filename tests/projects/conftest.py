@@ -1,7 +1,8 @@
 """Fixtures of the tests of projects."""
 
 import pytest
-from company import Company, build
+
+from tests.projects.company import Company, build
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import io
 
 import pytest
-from company import Company, person
 from django.core.management import CommandError, call_command
 
 from accounts import services as accounts
@@ -14,6 +13,7 @@ from projects import rbac
 from projects.models import Project
 from projects.queries import project_get
 from projects.roles import ACTIONS, Role
+from tests.projects.company import Company, person
 
 
 def run(*words: str) -> str:

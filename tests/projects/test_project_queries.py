@@ -1,7 +1,6 @@
 """projects.queries: finding and checking in one call."""
 
 import pytest
-from company import Company, person
 
 from harborlite.errors import Denied, HarborliteError, NotFound
 from projects.models import Robot
@@ -18,6 +17,7 @@ from projects.queries import (
     robots_of,
 )
 from projects.services.projects import project_create
+from tests.projects.company import Company, person
 
 
 def test_a_project_is_found_by_name_and_by_id(company: Company) -> None:

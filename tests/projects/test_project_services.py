@@ -7,7 +7,6 @@ from itertools import combinations
 from threading import Barrier, Thread
 
 import pytest
-from company import Company, build, person, robot
 from django.db import IntegrityError, connection, models
 from django.utils import timezone
 
@@ -38,6 +37,7 @@ from projects.services.robots import (
 )
 from registry.models import Repository
 from registry.services.repositories import repository_ensure
+from tests.projects.company import Company, build, person, robot
 
 PULL = frozenset({"repository:pull"})
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from company import Company, person, robot
 from django.contrib.auth.models import Permission as DjangoPermission
 from guardian.shortcuts import get_perms
 
@@ -17,6 +16,7 @@ from projects.roles import ACTIONS, PROJECT_ACTIONS, PUBLIC, SYSTEM_ACTIONS, Rol
 from projects.services.members import member_add, member_remove, member_set_role
 from projects.services.projects import project_create, project_delete, project_update
 from projects.services.robots import robot_create, robot_delete, robot_set_enabled
+from tests.projects.company import Company, person, robot
 
 NOTHING: frozenset[str] = frozenset()
 PUSHER = frozenset({"repository:push", "repository:pull", "tag:list"})

@@ -13,9 +13,11 @@ import pytest
 from tests.factories import Account, World
 from tests.images import Image
 from tests.ociclient import Client
+from tests.product import Serve
 from tests.wire import Answer, KeepAlive, bearer
 
-CONNECTIONS = 12
+EACH = 3
+ATTEMPTS = 200
 WARM = 3
 
 
@@ -37,14 +39,24 @@ class Readers:
 
 
 @pytest.fixture
-def readers(world: World) -> Iterator[Callable[[str | None], Readers]]:
-    """Makes Readers with a token, or anonymous ones."""
+def readers(world: World, server: Serve) -> Iterator[Callable[[str | None], Readers]]:
+    """Makes Readers with a token, or anonymous ones; every web process has at least EACH of their connections."""
     made: list[KeepAlive] = []
+    processes = server.web_workers()
 
     def make(token: str | None) -> Readers:
-        connections = [KeepAlive(world.url, bearer(token) if token else {}) for _ in range(CONNECTIONS)]
-        made.extend(connections)
-        return Readers(connections)
+        found: dict[int, list[KeepAlive]] = {process: [] for process in processes}
+        for _ in range(ATTEMPTS):
+            connection = KeepAlive(world.url, bearer(token) if token else {})
+            made.append(connection)
+            connection.get("/healthz")
+            process = connection.process(processes)
+            assert process is not None
+            found[process].append(connection)
+            if all(len(connections) >= EACH for connections in found.values()):
+                break
+        assert all(found.values()), f"after {ATTEMPTS} connections: { {p: len(c) for p, c in found.items()} }"
+        return Readers([connection for connections in found.values() for connection in connections[:EACH]])
 
     yield make
     for connection in made:

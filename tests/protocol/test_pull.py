@@ -281,7 +281,11 @@ def test_nothing_is_compressed(player: Client, image: Image) -> None:
         assert answer.headers["Content-Length"] == str(len(answer.body))
 
 
-@pytest.mark.parametrize("path", ["manifests/v1", f"blobs/{sha256(BLOB)}", "tags/list", f"referrers/{NOWHERE}"])
+@pytest.mark.parametrize(
+    "path",
+    ["manifests/v1", f"blobs/{sha256(BLOB)}", "tags/list", f"referrers/{NOWHERE}"],
+    ids=["manifest", "blob", "tags", "referrers"],
+)
 def test_head_says_what_get_says(player: Client, image: Image, path: str) -> None:
     """C-12"""
     got = player.request("GET", f"/v2/{image.repository}/{path}")

@@ -250,13 +250,14 @@ def test_referrers_of_another_tenants_digest(tenants: Tenants) -> None:
     assert tenants.a.referrers(tenants.here, tenants.secret.digest) == []
 
 
-def test_referrer_from_outside_does_not_appear(tenants: Tenants) -> None:
+def test_referrer_from_outside_does_not_appear(world: World, tenants: Tenants) -> None:
     """Nobody can attach to what is not theirs."""
-    mine = tenants.a.attach(
-        Image(tenants.here, tenants.secret.digest, OCI_IMAGE, tenants.secret.content), "application/vnd.example.fake"
+    mine = world.repository(tenants.here.partition("/")[0])
+    fake = tenants.a.attach(
+        Image(mine, tenants.secret.digest, OCI_IMAGE, tenants.secret.content), "application/vnd.example.fake"
     )
     listed = tenants.b.referrers(tenants.secret.repository, tenants.secret.digest)
-    assert mine.digest not in json.dumps(listed)
+    assert fake.digest not in json.dumps(listed)
 
 
 def test_token_for_another_project_grants_nothing(tenants: Tenants) -> None:
