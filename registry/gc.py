@@ -38,8 +38,8 @@ def sweep(*, limit: int = 10_000) -> tuple[int, int]:
 
 def _remove(tombstone: Tombstone) -> None:
     fault("gc.before_object_delete")
+    # Both, whatever state the bytes are in: a process may have died between committing them and saying so.
     blobstore().abort(tombstone.storage_key)
-    if not tombstone.is_upload:
-        blobstore().delete(tombstone.storage_key)
+    blobstore().delete(tombstone.storage_key)
     fault("gc.after_object_delete")
     Tombstone.objects.filter(pk=tombstone.pk).delete()

@@ -166,6 +166,8 @@ class Upload(models.Model):
     parts: "models.JSONField[Any]" = models.JSONField(default=list)
     algorithm = models.CharField(max_length=16, default="sha256")
     hash_state = models.BinaryField(null=True)
+    is_sealed = models.BooleanField(default=False)
+    """Its parts are final: it can only be finished or cancelled."""
     started_at = models.DateTimeField(db_default=Now())
     progressed_at = models.DateTimeField(db_default=Now())
 
@@ -184,12 +186,10 @@ class Upload(models.Model):
 
 
 class Tombstone(models.Model):
-    """Bytes that nothing names any more; to be removed from object storage at `not_before` or later."""
+    """Bytes that nothing names any more, committed or not; to be removed at `not_before` or later."""
 
     storage_key = models.CharField(max_length=32, unique=True)
     not_before = models.DateTimeField()
-    is_upload = models.BooleanField(default=False)
-    """The key was never committed: parts and multipart uploads are to be aborted instead."""
 
     class Meta:
         indexes = [models.Index(fields=["not_before"], name="tombstone_due")]

@@ -11,6 +11,7 @@ other: each writes parts of its own, and the row takes the parts of the one whos
 
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NoReturn
@@ -31,7 +32,7 @@ from harborlite.errors import (
 )
 from harborlite.faults import fault
 from harborlite.http import Disconnected
-from registry.blobstore import Part, blobstore
+from registry.blobstore import NotThere, Part, blobstore
 from registry.models import Blob, Tombstone, Upload
 from registry.oci.digest import Digest, Hasher
 from registry.services import blobs
@@ -85,17 +86,7 @@ def upload_append(*, upload: Upload, content: Content) -> Upload:
     """
     hasher = _write(upload, content)
     fault("upload.after_write_before_offset")
-    upload.hash_state = hasher.state()
-    changed = Upload.objects.filter(pk=upload.pk, version=upload.version).update(
-        size=upload.size,
-        parts=upload.parts,
-        hash_state=upload.hash_state,
-        version=upload.version + 1,
-        progressed_at=Now(),
-    )
-    if not changed:
-        _give_up(upload)
-    upload.version += 1
+    _save(upload, hasher)
     if content.cut is not None:
         raise content.cut
     return upload
@@ -106,39 +97,41 @@ def upload_finish(*, upload: Upload, digest: Digest, content: Content | None) ->
 
     DigestInvalid when they are not: then the session is gone. RangeInvalid, SizeInvalid and Disconnected as for
     `upload_append`: then the session is as before.
+
+    The session is sealed first: whoever finishes it, also after a crash, commits the same parts under its key. Else
+    two requests that finish one session with different bytes could bind the digest of one to the bytes of the other.
     """
-    if content is not None:
-        hasher = _write(upload, content)
-        if content.cut is not None:
-            raise content.cut
-    else:
-        hasher = _hasher(upload)
+    if upload.is_sealed and _hasher(upload).digest() == digest:
+        content = None  # the request that sealed it is sent once more: all its bytes are here
+    hasher = _hasher(upload) if content is None else _write(upload, content)
+    if content is not None and content.cut is not None:
+        raise content.cut
+    if not upload.is_sealed:
+        _save(upload, hasher, is_sealed=True)
     release()
-    store, key = blobstore(), upload.storage_key
-    parts = [Part.from_json(part) for part in upload.parts]
     is_committed = digest.algorithm != upload.algorithm
     if is_committed:
-        store.commit(key, parts)
-    computed = _digest_of_stored(key, digest.algorithm) if is_committed else hasher.digest()
+        _commit(upload)
+    computed = _digest_of_stored(upload, digest.algorithm) if is_committed else hasher.digest()
     if computed != digest:
-        _discard(upload, is_upload=not is_committed)
+        _discard(upload)
         raise DigestInvalid(detail={"provided": str(digest), "computed": str(computed)})
     fault("commit.after_hash")
     while True:
         existing = Blob.objects.filter(digest=str(digest)).first()
-        is_sound = existing is not None and store.size(existing.storage_key) == existing.size
+        is_sound = existing is not None and blobstore().size(existing.storage_key) == existing.size
         if not is_sound and not is_committed:
             release()
-            store.commit(key, parts)
+            _commit(upload)
             is_committed = True
-        if _record(upload, digest, existing, is_sound=is_sound, is_committed=is_committed):
+        if _record(upload, digest, existing, is_sound=is_sound):
             fault("commit.after_db_commit_before_response")
             return
 
 
 def upload_cancel(*, upload: Upload) -> None:
     """The session is gone; its bytes go with the next sweep."""
-    _discard(upload, is_upload=True)
+    _discard(upload)
 
 
 def uploads_purge(*, now: bool = False) -> int:
@@ -149,9 +142,26 @@ def uploads_purge(*, now: bool = False) -> int:
     purged = 0
     while batch := list((Upload.objects.all() if now else Upload.objects.filter(stale)).order_by("pk")[:SWEEP]):
         for upload in batch:
-            _discard(upload, is_upload=True)
+            _discard(upload)
         purged += len(batch)
     return purged
+
+
+def _save(upload: Upload, hasher: Hasher, *, is_sealed: bool = False) -> None:
+    """The row says what `upload` says in memory, if it is still as it was read; RangeInvalid when it is not."""
+    upload.hash_state = hasher.state()
+    changed = Upload.objects.filter(pk=upload.pk, version=upload.version).update(
+        size=upload.size,
+        parts=upload.parts,
+        hash_state=upload.hash_state,
+        is_sealed=is_sealed,
+        version=upload.version + 1,
+        progressed_at=Now(),
+    )
+    if not changed:
+        _give_up(upload)
+    upload.version += 1
+    upload.is_sealed = is_sealed
 
 
 def _give_up(upload: Upload) -> NoReturn:
@@ -159,7 +169,7 @@ def _give_up(upload: Upload) -> NoReturn:
     if Upload.objects.filter(pk=upload.pk).exists():
         raise RangeInvalid("another request continued this upload meanwhile; ask for its status")
     if not Blob.objects.filter(storage_key=upload.storage_key).exists():
-        stone = Tombstone(storage_key=upload.storage_key, not_before=Now(), is_upload=True)
+        stone = Tombstone(storage_key=upload.storage_key, not_before=Now())
         Tombstone.objects.bulk_create([stone], ignore_conflicts=True)
     raise BlobUploadUnknown()
 
@@ -177,10 +187,12 @@ def _write(upload: Upload, content: Content) -> Hasher:
     """Writes `content` durably and sets `upload.size` and `.parts` in memory; the hasher has seen all of it."""
     if content.start is not None and content.start != upload.size:
         raise RangeInvalid(f"the next byte of this upload is {upload.size}", detail={"next": upload.size})
+    if upload.is_sealed:
+        raise RangeInvalid("the upload is being finished; nothing can be added")
     hasher = _hasher(upload)
-    before = [Part.from_json(part) for part in upload.parts]
     release()
-    after = blobstore().write(upload.storage_key, before, content.hashed(hasher))
+    with _gone_is_unknown():
+        after = blobstore().write(upload.storage_key, _parts(upload), content.hashed(hasher))
     received = sum(part.size for part in after) - upload.size
     if content.length is not None and content.cut is None and received != content.length:
         raise SizeInvalid(f"{content.length} bytes were announced, {received} arrived")
@@ -189,13 +201,31 @@ def _write(upload: Upload, content: Content) -> Hasher:
     return hasher
 
 
-def _digest_of_stored(key: str, algorithm: str) -> Digest:
+def _parts(upload: Upload) -> list[Part]:
+    return [Part.from_json(part) for part in upload.parts]
+
+
+def _commit(upload: Upload) -> None:
+    with _gone_is_unknown():
+        blobstore().commit(upload.storage_key, _parts(upload))
+
+
+@contextmanager
+def _gone_is_unknown() -> Iterator[None]:
+    """Bytes that are gone mean that the session was ended meanwhile, and swept."""
+    try:
+        yield
+    except NotThere:
+        raise BlobUploadUnknown() from None
+
+
+def _digest_of_stored(upload: Upload, algorithm: str) -> Digest:
     """The digest of the committed bytes in another algorithm than they were hashed in on their way in."""
-    with blobstore().open(key) as stored:
+    with _gone_is_unknown(), blobstore().open(upload.storage_key) as stored:
         return Digest.of_pieces(iter(lambda: stored.read(READ), b""), algorithm)
 
 
-def _record(upload: Upload, digest: Digest, existing: Blob | None, *, is_sound: bool, is_committed: bool) -> bool:
+def _record(upload: Upload, digest: Digest, existing: Blob | None, *, is_sound: bool) -> bool:
     """One transaction: blob, link and lease; the session gone, superfluous bytes under a tombstone.
 
     False, with nothing changed, when the blob's row is no longer what the caller saw.
@@ -206,7 +236,7 @@ def _record(upload: Upload, digest: Digest, existing: Blob | None, *, is_sound: 
             raise BlobUploadUnknown()
         if existing is not None and is_sound:
             blob = Blob.objects.select_for_update(no_key=True).filter(pk=existing.pk).first()
-            Tombstone.objects.create(storage_key=key, not_before=Now(), is_upload=not is_committed)
+            Tombstone.objects.create(storage_key=key, not_before=Now())
         else:
             lost = existing.storage_key if existing else None
             blob = blobs.blob_bind(digest=digest, size=upload.size, storage_key=key, instead_of=lost)
@@ -218,7 +248,7 @@ def _record(upload: Upload, digest: Digest, existing: Blob | None, *, is_sound: 
     return True
 
 
-def _discard(upload: Upload, *, is_upload: bool) -> None:
+def _discard(upload: Upload) -> None:
     with transaction.atomic(durable=True):
         if Upload.objects.filter(pk=upload.pk).delete()[0]:
-            Tombstone.objects.create(storage_key=upload.storage_key, not_before=Now(), is_upload=is_upload)
+            Tombstone.objects.create(storage_key=upload.storage_key, not_before=Now())
