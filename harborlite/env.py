@@ -102,6 +102,13 @@ def text(name: str) -> str:
     return _raw(name)
 
 
+def choice(name: str, *allowed: str) -> str:
+    value = _raw(name)
+    if value not in allowed:
+        raise InvalidSetting(f"{name} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not {value!r}")
+    return value
+
+
 def integer(name: str) -> int:
     try:
         return int(_raw(name))
@@ -124,6 +131,13 @@ def path(name: str) -> Path:
 
 def words(name: str) -> list[str]:
     return [word.strip() for word in _raw(name).split(",") if word.strip()]
+
+
+def require_valid() -> None:
+    """Every variable's value is of its kind; InvalidSetting names the first that is not."""
+    readers = {"int": integer, "bool": boolean}
+    for variable in TABLE:
+        readers.get(variable.kind, text)(variable.name)
 
 
 def document() -> str:

@@ -29,6 +29,7 @@ timeout = 60  # only tells a worker that hangs as a whole; requests have their o
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - the heartbeat must not wait for a disk
 control_socket_disable = True
 
+http_parser = "python"  # the one that the tests try, whatever is installed
 limit_request_line = 8190
 limit_request_fields = 100
 limit_request_field_size = 16 * 1024

@@ -93,7 +93,7 @@ ROBOT_NAME_PREFIX = env.text("ROBOT_NAME_PREFIX")
 
 # Blobs.
 
-STORAGE = env.text("HARBORLITE_STORAGE")
+STORAGE = env.choice("HARBORLITE_STORAGE", "filesystem", "s3")
 BLOBS_ROOT = DATA / "blobs"
 S3_REDIRECT = env.boolean("HARBORLITE_S3_REDIRECT")
 S3_PUBLIC_ENDPOINT = env.text("HARBORLITE_S3_PUBLIC_ENDPOINT")
@@ -132,8 +132,6 @@ _BLOBS: dict[str, dict[str, Any]] = {
         },
     },
 }
-if STORAGE not in _BLOBS:
-    raise env.InvalidSetting(f"HARBORLITE_STORAGE must be filesystem or s3, not {STORAGE!r}")
 STORAGES: dict[str, dict[str, Any]] = {
     "blobs": _BLOBS[STORAGE],
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -186,7 +184,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     # A refused request is the client's affair; what went wrong here is logged by harborlite.rest with its traceback.
     "loggers": {"django.request": {"level": "CRITICAL"}, "django.security": {"level": "ERROR"}},
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL").upper()},
+    "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", "debug", "info", "warning", "error").upper()},
 }
 
 # Celery.

@@ -15,15 +15,17 @@ django.setup()
 
 from django.conf import settings  # noqa: E402 - what follows can be imported once Django is set up
 from django.db import connections  # noqa: E402
+from django.test import override_settings  # noqa: E402
 
 from accounts import queries as accounts_queries  # noqa: E402
 from accounts import services as accounts  # noqa: E402
 from accounts.actors import OPERATOR  # noqa: E402
+from accounts.authentication import actor_of  # noqa: E402
 from accounts.models import User  # noqa: E402
 from projects import permissions, queries  # noqa: E402
 from projects.models import Member, Project, Robot  # noqa: E402
 from projects.services import members, projects, robots  # noqa: E402
-from registry import fsck  # noqa: E402
+from registry import access, fsck, tokens  # noqa: E402
 from registry.models import Blob, Manifest, Repository, Tag, TagMove, Upload  # noqa: E402
 
 SERVICES: dict[str, Callable[..., object]] = {}
@@ -205,6 +207,21 @@ def rows_drop(repository: str) -> None:
     """What `tags_fill` and `referrers_fill` made is gone."""
     Tag.objects.filter(repository=_repository(repository), name__startswith="filled-").delete()
     Manifest.objects.filter(repository=_repository(repository), size=1).delete()
+
+
+@service
+def tag_move_unmarked(repository: str, tag: str, digest: str) -> None:
+    """What a writer leaves that dies between its commit and telling the other processes of it."""
+    held = Tag.objects.get(repository=_repository(repository), name=tag)
+    Tag.objects.filter(pk=held.pk).update(manifest=Manifest.objects.get(repository=held.repository_id, digest=digest))
+
+
+@service
+def token_of(username: str, scope: str, seconds: int) -> str:
+    """A registry token of this scope that is valid for so long."""
+    with override_settings(TOKEN_SECONDS=seconds):
+        actor = actor_of(_user(username))
+        return tokens.issue(actor, access.grant(actor, access.parse_scopes([scope])))
 
 
 @service

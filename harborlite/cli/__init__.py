@@ -64,11 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from harborlite.cli.output import Failure, say
-    from harborlite.env import InvalidSetting
+    from harborlite import env
     from harborlite.footing import EmbeddedError
 
     try:
-        import harborlite.settings  # noqa: F401 - says which setting is wrong before anything starts
+        env.require_valid()  # before anything starts, and all of them: a wrong one may be another process's
+        import harborlite.settings  # noqa: F401 - it knows of more that can be wrong
 
         if options.command in NOUNS:
             from django.core.management import execute_from_command_line
@@ -77,7 +78,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
             return 0
         module, _, function = COMMANDS[options.command][0].partition(".")
         status: int = getattr(import_module(f"harborlite.cli.{module}"), function)(options)
-    except InvalidSetting as error:
+    except env.InvalidSetting as error:
         say(str(error))
         return 2
     except (Failure, EmbeddedError, OSError) as error:

@@ -25,12 +25,11 @@ def serve(_options: argparse.Namespace) -> int:
     password_is_old = password_file().exists()
     web, worker, beat = programs()
     try:
-        with supervisor.interruptible():
-            _start_servers(supervisor, data)
-            if supervisor.run_once(Program("migrate", ("-m", "harborlite.cli", "migrate"), 10)) != 0:
-                raise Failure("the database could not be prepared")
-            supervisor.start(worker, beat)
-            supervisor.start(web)
+        _start_servers(supervisor, data)
+        if supervisor.run_once(Program("migrate", ("-m", "harborlite.cli", "migrate"), 10)) != 0:
+            raise Failure("the database could not be prepared")
+        supervisor.start(worker, beat)
+        supervisor.start(web)
         supervisor.run(Announcement(shows_password=not password_is_old))
     except Asked:
         pass
@@ -48,8 +47,9 @@ def _start_servers(supervisor: Supervisor, data: Path) -> None:
     ]
     for server in servers:
         supervisor.start(server)
-    for server in servers:
-        server.wait_until_ready()
+    with supervisor.interruptible():
+        for server in servers:
+            server.wait_until_ready()
 
 
 def password_file() -> Path:

@@ -101,7 +101,7 @@ class Supervisor:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Inside, whoever asks this process to stop makes it leave with Asked."""
+        """Inside, whoever asks this process to stop makes it leave with Asked. For waiting; what starts is not cut."""
         self._may_interrupt = True
         try:
             if self._asked:
@@ -110,19 +110,18 @@ class Supervisor:
         finally:
             self._may_interrupt = False
 
-    def start(self, *what: Startable) -> list[Child]:
+    def start(self, *what: Startable) -> None:
         """A new stage of running children."""
-        stage: list[Child] = []
-        self.stages.append(stage)
+        self.stages.append([])
         for each in what:
-            stage.append(Child(each, each.spawn(self.keep_open)))  # noqa: PERF401 - what was started is known at once
-        return stage
+            self.stages[-1].append(Child(each, each.spawn(self.keep_open)))
 
     def run_once(self, what: Startable) -> int:
         """Runs it to its end, and answers its status; killed when somebody asks to stop."""
         process = what.spawn(self.keep_open)
         try:
-            return process.wait()
+            with self.interruptible():
+                return process.wait()
         finally:
             Child(what, process).kill()
 
@@ -144,7 +143,7 @@ class Supervisor:
                 if child.is_alive():
                     child.tell(child.what.stop_signal)
             told_to_hurry = False
-            deadline = time.monotonic() + max(child.what.stop_seconds for child in stage)
+            deadline = time.monotonic() + max((child.what.stop_seconds for child in stage), default=0.0)
             while living := [child for child in stage if child.is_alive()]:
                 for child in living:
                     if time.monotonic() > deadline:

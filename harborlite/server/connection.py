@@ -302,8 +302,7 @@ class Connection:
             del self._pending[: self._write(self._pending)]
             if self._pending:
                 return False
-        turn = TURN
-        while self._left and turn > 0:
+        if self._left:
             try:
                 sent = os.sendfile(self.descriptor, self._file, self._offset, min(self._left, TURN))
             except BlockingIOError:
@@ -315,8 +314,7 @@ class Connection:
             self._pace.moved(sent)
             self._offset += sent
             self._left -= sent
-            turn -= sent
-        if self._left:
+        if self._left:  # the client has no room for more, or it is others' turn
             return False
         self._drop_file()
         return True

@@ -149,7 +149,9 @@ class Input(body.Body):  # type: ignore[misc]
     @property
     def missing(self) -> int:
         """Bytes of the declared length that were not collected yet; 0 when no length is declared."""
-        return 0 if self._chunked else max(0, self.reader.length - len(self._source))
+        if self._chunked or not self.reader.length:
+            return 0
+        return max(0, int(self.reader.length) - len(self._source))
 
     def before_receiving(self) -> None:
         """Takes a slot, and lets a client go on that waits for 100 Continue."""
@@ -230,6 +232,8 @@ class Input(body.Body):  # type: ignore[misc]
         self._source.before_receiving = None
         if self.failed or self.missing:
             return False
+        if not self._chunked and not self.reader.length:
+            return True
         try:
             while self.read1():
                 pass

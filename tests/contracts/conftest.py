@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.storage import storages
@@ -100,7 +101,7 @@ class Opened:
         self.store = S3Blobstore(self._storages[0], public=self._storages[-1], redirect=True, part_size=PART)
 
     @staticmethod
-    def _storage(options: dict[str, object]) -> object:
+    def _storage(options: dict[str, object]) -> Any:
         return storages.create_storage({"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options})
 
     def close(self) -> None:

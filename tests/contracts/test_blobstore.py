@@ -5,7 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +53,7 @@ def test_the_size_of_chunks_does_not_matter(store: Blobstore, key: str, chunk: i
 
 
 def test_a_chunk_is_used_up_before_the_next_is_asked_for(store: Blobstore, key: str) -> None:
-    def reusing_its_buffer() -> Iterator[bytes]:
+    def reusing_its_buffer() -> Iterator[Any]:
         buffer = bytearray(256 * KIB)
         for number in range(80):
             buffer[:] = bytes([number]) * len(buffer)
@@ -97,7 +99,7 @@ def test_a_range_is_read(store: Blobstore, key: str, start: int, length: int | N
         assert stored.read() == content[start:end]
     with store.open(key, start, length) as stored:
         buffer = bytearray(50)
-        assert bytes(buffer[: stored.readinto(buffer)]) in content[start:end]  # type: ignore[attr-defined]
+        assert bytes(buffer[: stored.readinto(buffer)]) in content[start:end]  # type: ignore[attr-defined, operator]
 
 
 def test_a_range_outside_the_object_is_empty(store: Blobstore, key: str) -> None:
@@ -237,7 +239,11 @@ def at_once(calls: list[Callable[[], object]]) -> list[object]:
 def test_of_two_writers_either_may_win(store: Blobstore, key: str, start: int, size: int, winner: int) -> None:
     before = store.write(key, [], chunked(noise(start, 7)))
     contents = [noise(size, 1), noise(size + 1, 2)]
-    lists = at_once([lambda each=each: store.write(key, reloaded(before), chunked(each)) for each in contents])
+
+    def write(content: bytes) -> list[Part]:
+        return store.write(key, reloaded(before), chunked(content))
+
+    lists = at_once([partial(write, each) for each in contents])
     parts = lists[winner]
     assert isinstance(parts, list)
     parts = store.write(key, parts, [b"end"])

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import requests
@@ -53,6 +54,12 @@ def shaky(proxied: tuple[Troublemaker, S3Blobstore], trouble: Troublemaker) -> S
 # Addresses for clients.
 
 
+def address(store: S3Blobstore, key: str, method: Literal["GET", "HEAD"] = "GET") -> str:
+    url = store.url(key, method=method)
+    assert url is not None
+    return url
+
+
 @pytest.fixture
 def stored(s3: S3Blobstore) -> str:
     """The key of an object of 1000 bytes."""
@@ -62,31 +69,30 @@ def stored(s3: S3Blobstore) -> str:
 
 
 def test_a_client_gets_the_bytes_itself(s3: S3Blobstore, stored: str) -> None:
-    answer = requests.get(s3.url(stored), timeout=10)
+    answer = requests.get(address(s3, stored), timeout=10)
     assert (answer.status_code, answer.content) == (200, noise(1000))
     assert answer.headers["Content-Type"] == "application/octet-stream"
-    answer = requests.get(s3.url(stored), headers={"Range": "bytes=100-199"}, timeout=10)
+    answer = requests.get(address(s3, stored), headers={"Range": "bytes=100-199"}, timeout=10)
     assert (answer.status_code, answer.content) == (206, noise(1000)[100:200])
     assert answer.headers["Content-Range"] == "bytes 100-199/1000"
 
 
 def test_a_client_may_ask_for_the_head(s3: S3Blobstore, stored: str) -> None:
-    answer = requests.head(s3.url(stored, method="HEAD"), timeout=10)
+    answer = requests.head(address(s3, stored, "HEAD"), timeout=10)
     assert (answer.status_code, answer.headers["Content-Length"]) == (200, "1000")
 
 
 def test_an_address_is_good_for_nothing_else(s3: S3Blobstore, stored: str, key: str) -> None:
     push(s3, key, b"another's")
-    url = s3.url(stored)
-    assert url is not None
+    url = address(s3, stored)
     tampered = {
         "key": url.replace(f"{stored[:2]}/{stored}", f"{key[:2]}/{key}"),
         "time": url.replace("X-Amz-Expires=900", "X-Amz-Expires=90000"),
         "signature": url[:-1] + ("0" if url[-1] != "0" else "1"),
     }
-    for what, address in tampered.items():
-        assert address != url
-        assert requests.get(address, timeout=10).status_code == 403, what
+    for what, changed in tampered.items():
+        assert changed != url
+        assert requests.get(changed, timeout=10).status_code == 403, what
     assert requests.put(url, data=b"x", timeout=10).status_code == 403
     assert requests.delete(url, timeout=10).status_code == 403
     assert content_of(s3, stored) == noise(1000)
@@ -94,7 +100,7 @@ def test_an_address_is_good_for_nothing_else(s3: S3Blobstore, stored: str, key: 
 
 def test_an_address_expires(s3: S3Blobstore, stored: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "_expire", 1)
-    url = s3.url(stored)
+    url = address(s3, stored)
     deadline = time.monotonic() + 10
     while (status := requests.get(url, timeout=10).status_code) == 200 and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -104,8 +110,7 @@ def test_an_address_expires(s3: S3Blobstore, stored: str, monkeypatch: pytest.Mo
 def test_addresses_name_the_public_endpoint(seaweed: Seaweed, s3: S3Blobstore, stored: str) -> None:
     public = seaweed.endpoint.replace("127.0.0.1", "localhost")
     with closing(Opened(seaweed, seaweed.endpoint, public=public)) as opened:
-        url = opened.store.url(stored)
-    assert url is not None
+        url = address(opened.store, stored)
     assert url.startswith(public)
     assert requests.get(url, timeout=10).content == noise(1000)
 

@@ -95,7 +95,7 @@ breakage = st.tuples(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(message, st.lists(breakage, max_size=2), st.lists(st.integers(1, 60), max_size=30))
 def test_chunked_bodies_are_read_as_gunicorn_reads_them(
     data: bytes, breakages: list[tuple[float, bytes, int]], sizes: list[int]

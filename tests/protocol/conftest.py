@@ -3,7 +3,7 @@
 import pytest
 
 from tests.factories import World
-from tests.images import EMPTY, Image, unique
+from tests.images import EMPTY, Image, sha256, unique
 from tests.ociclient import Client
 from tests.protocol.documents import CONFIG
 from tests.protocol.tenants import Tenants
@@ -21,13 +21,21 @@ def repository(world: World) -> str:
     return world.repository()
 
 
+@pytest.fixture(scope="session")
+def stock(world: World) -> Image:
+    """A repository with the blobs that tests push manifests of: CONFIG, EMPTY and a layer."""
+    client, repository, layer = world.player(), world.repository(), unique()
+    for blob in (CONFIG, EMPTY, layer):
+        client.push_blob(repository, blob)
+    return Image(repository, "", "", b"", CONFIG, (layer,))
+
+
 @pytest.fixture
-def layer(player: Client, repository: str) -> bytes:
-    """A layer that is pushed, and the config beside it."""
-    content = unique()
-    for blob in (content, CONFIG, EMPTY):
-        player.push_blob(repository, blob)
-    return content
+def layer(player: Client, repository: str, stock: Image) -> bytes:
+    """A layer that is in `repository`, and the configs CONFIG and EMPTY beside it: mounted, which is quick."""
+    for blob in (CONFIG, EMPTY, *stock.layers):
+        assert player.mount(repository, sha256(blob), stock.repository).status == 201
+    return stock.layers[0]
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,20 @@ def test_altered_token_is_refused(world: World, image: Image, row: str) -> None:
     assert (answer.status, answer.codes) == (401, ["UNAUTHORIZED"])
 
 
+def test_expired_token_is_refused(world: World, image: Image) -> None:
+    """S-65: at its second, and the challenge asks for a new one."""
+    scope = f"repository:{image.repository}:pull"
+    good, expired = (
+        world.clerk("token_of", username=world.owner.login, scope=scope, seconds=seconds) for seconds in (60, 0)
+    )
+    assert pull(world, image.repository, good).status == 200
+    for path in ("/v2/", "/v2/_catalog", f"/v2/{image.repository}/manifests/v1"):
+        answer = raw(world.url, "GET", path, bearer(expired))
+        check("GET", answer)
+        assert (answer.status, answer.codes) == (401, ["UNAUTHORIZED"])
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
+
+
 def test_very_long_token_is_refused(world: World, image: Image) -> None:
     """S-69"""
     assert pull(world, image.repository, "a" * 20_000).status in (400, 401, 431)

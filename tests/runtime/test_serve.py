@@ -82,7 +82,7 @@ def test_commands_of_the_apps_reach_the_running_server(running: Serve) -> None:
     assert len(again.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_signal_stops_everything_with_status_0(running: Serve, number: signal.Signals) -> None:
     assert running.process is not None
     running.process.send_signal(number)

@@ -1,0 +1,1 @@
+"""Paired measurements against other registries on the same machine in the same run, printed as ratios."""
