@@ -63,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
-    from harborlite.cli.output import Failure, say
     from harborlite import env
+    from harborlite.cli.output import Failure, say
     from harborlite.footing import EmbeddedError
 
     try:

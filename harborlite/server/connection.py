@@ -150,7 +150,10 @@ class Connection:
             return self._refuse(_STATUS.get(type(error), HTTPStatus.BAD_REQUEST), str(error))
         request.go_on = self._go_on
         if request.body.missing and request.body.reader.length <= SMALL_BODY:
-            request.expected()
+            try:
+                request.expected()
+            except ConnectionError:
+                return 0
             self._request = request
             self.stage = self.body
             self.deadline = time.monotonic() + self.worker.idle_seconds
@@ -176,7 +179,10 @@ class Connection:
         return self._go_on_after(self._answer(request))
 
     def _go_on(self) -> None:
-        self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        except Gone as error:  # a request's reader hears it as any other loss of the client
+            raise ConnectionResetError(str(error)) from error
 
     def _go_on_after(self, events: int | None) -> int:
         return self._received(self._unreader.take_buffered()) if events is None else events

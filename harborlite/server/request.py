@@ -257,7 +257,10 @@ class Request(message.Request):  # type: ignore[misc]
         return bool(self.cfg.trusts(self.peer_addr))
 
     def parse_headers(self, data: bytes, from_trailer: bool = False) -> Any:
-        """What gunicorn reads in `data`. A client mostly sends the same lines again, which are not read again."""
+        """What gunicorn reads in `data`; once, when a client sends the same lines with its next request.
+
+        Lines with a password are not kept.
+        """
         if from_trailer or len(data) > MAX_KNOWN_LENGTH:
             return super().parse_headers(data, from_trailer=from_trailer)
         key = (data, self.version, self._peer_is_trusted_proxy())
@@ -266,7 +269,8 @@ class Request(message.Request):  # type: ignore[misc]
             headers = super().parse_headers(data)
             if len(_known) >= MAX_KNOWN:
                 _known.clear()
-            _known[key] = headers, self.scheme, self._expected_100_continue
+            if not any(name == "AUTHORIZATION" and value[:5].lower() == "basic" for name, value in headers):
+                _known[key] = headers, self.scheme, self._expected_100_continue
             return headers
         headers, self.scheme, self._expected_100_continue = known
         return headers

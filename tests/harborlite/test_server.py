@@ -169,6 +169,13 @@ def test_environ_is_what_was_sent(server: Server) -> None:
     assert environ["scheme"] == "http", "nobody said that this peer is a trusted proxy"
 
 
+def test_trusted_proxy_tells_the_scheme(tmp_path: Path) -> None:
+    with running(tmp_path, HARBORLITE_TRUSTED_PROXIES="10.0.0.0/8,127.0.0.1") as own:
+        for scheme in ("https", "http", "https"):
+            environ = json.loads(own.ask("GET", "/echo", X_Forwarded_Proto=scheme).body)
+            assert environ["scheme"] == scheme
+
+
 def test_an_answer_of_a_failing_application_is_500(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="boom"), running(tmp_path) as own:  # noqa: PT012 - the log tells at the end
         assert own.ask("GET", "/boom").status == 500

@@ -110,13 +110,15 @@ def test_sync_brings_a_repository_to_a_directory_and_back(
     assert world.player().tags(f"{registry.project}/back/{name}") == ["one", "two"]
 
 
-# Who may do what, as a user meets it.
+# Who may do what, as a user meets it. skopeo begins with HEAD, so all it can tell of a refusal is the status.
+
+FORBIDDEN = "403 (Forbidden)"
 
 
 def test_a_push_to_a_project_that_does_not_exist_is_denied(skopeo: Program, registry: Place, tmp_path: Path) -> None:
     layout = write_layout(tmp_path / "layout")
     said = skopeo.refused("copy", *TO_HERE, layout.reference, f"docker://{registry.host}/nowhere/image:v1")
-    assert "denied" in said.lower()
+    assert FORBIDDEN in said
 
 
 def test_a_push_to_a_project_of_others_is_denied(
@@ -124,7 +126,7 @@ def test_a_push_to_a_project_of_others_is_denied(
 ) -> None:
     layout, theirs = write_layout(tmp_path / "layout"), world.project(owner=world.user())
     said = skopeo.refused("copy", *TO_HERE, layout.reference, f"docker://{registry.host}/{theirs}/image:v1")
-    assert "denied" in said.lower()
+    assert FORBIDDEN in said
 
 
 def test_a_public_project_is_pulled_by_anybody_and_pushed_by_its_members(
@@ -136,7 +138,8 @@ def test_a_public_project_is_pulled_by_anybody_and_pushed_by_its_members(
     skopeo("logout", registry.host)
     skopeo("copy", *FROM_HERE, remote, f"dir:{tmp_path}/pulled")
     assert len(list((tmp_path / "pulled").glob("[0-9a-f]*"))) == 3
-    skopeo.refused("copy", *TO_HERE, write_layout(tmp_path / "another").reference, remote)
+    said = skopeo.refused("copy", *TO_HERE, write_layout(tmp_path / "another").reference, remote)
+    assert "unauthorized" in said or "authentication required" in said, said
 
 
 def test_a_private_project_shows_nothing_to_anonymous(
@@ -145,7 +148,8 @@ def test_a_private_project_shows_nothing_to_anonymous(
     remote = f"docker://{registry.repository()}:v1"
     skopeo("copy", *TO_HERE, write_layout(tmp_path / "layout").reference, remote)
     skopeo("logout", registry.host)
-    skopeo.refused("copy", *FROM_HERE, remote, f"dir:{tmp_path}/pulled")
+    said = skopeo.refused("copy", *FROM_HERE, remote, f"dir:{tmp_path}/pulled")
+    assert "unauthorized" in said or "authentication required" in said, said
 
 
 def test_a_robot_made_on_the_command_line_pushes_and_pulls(
