@@ -187,6 +187,8 @@ class Postgres(Server):
         )
 
     def is_ready(self) -> bool:
+        if self.process is None or self._noted() != self.process.pid:
+            return False  # who answers may be another
         port = self.options.get("port", "5432")
         try:
             psycopg2.connect(host=str(self.sockets), port=port, user=sockets.NAME, dbname=sockets.NAME).close()
@@ -214,16 +216,23 @@ class Postgres(Server):
         draft.rename(self.directory)
         _sync(self.data)
 
+    def _noted(self) -> int | None:
+        """The process that the cluster says it is served by, if any."""
+        try:
+            return int((self.directory / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return None
+
     def _forget_the_dead(self) -> None:
         """What a killed server left behind does not keep a new one from starting.
 
         PostgreSQL refuses to start while the process that the file names is alive, though it may be another by now.
         As long as one of its processes is left, and those stand in its directory, it is right.
         """
-        note = self.directory / "postmaster.pid"
-        if note.exists() and not any(_stands_in(self.directory, process) for process in Path("/proc").glob("[0-9]*")):
-            for left_over in (note, *self.sockets.glob(".s.PGSQL.*")):
-                left_over.unlink(missing_ok=True)
+        if any(_stands_in(self.directory, process) for process in Path("/proc").glob("[0-9]*")):
+            return
+        for left_over in (self.directory / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
+            left_over.unlink(missing_ok=True)
 
 
 class Valkey(Server):

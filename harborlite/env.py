@@ -22,7 +22,7 @@ class Variable:
 
 TABLE: tuple[Variable, ...] = (
     # Where it listens and how clients reach it.
-    Variable("EXT_ENDPOINT", "text", "", "URL under which clients reach this server, e.g. https://registry.example.com. "
+    Variable("EXT_ENDPOINT", "text", "", "URL under which clients reach us, e.g. https://registry.example.com. "
              "The token service's address and the console's commands are built from it; when empty, from the request's "
              "Host header, which must be one of HARBORLITE_ALLOWED_HOSTS."),
     Variable("HARBORLITE_BIND", "text", "127.0.0.1:8080", "HOST:PORT the web server listens on."),

@@ -37,12 +37,18 @@ class Shop:
         self.project = project_create(name="counted", owner=self.user)
         self.repository_id = repositories.repository_ensure(project=self.project, path="app")
         self.blob = self._blob(b"{}")
-        content = json.dumps({
-            "schemaVersion": 2,
-            "mediaType": OCI_IMAGE,
-            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": str(self.blob), "size": 2},
-            "layers": [],
-        }).encode()
+        content = json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_IMAGE,
+                "config": {
+                    "mediaType": "application/vnd.oci.image.config.v1+json",
+                    "digest": str(self.blob),
+                    "size": 2,
+                },
+                "layers": [],
+            }
+        ).encode()
         manifest_put(
             repository_id=self.repository_id,
             content=content,
