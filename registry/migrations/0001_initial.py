@@ -7,157 +7,236 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('projects', '0001_initial'),
+        ("projects", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Blob',
+            name="Blob",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=135, unique=True)),
-                ('size', models.BigIntegerField()),
-                ('storage_key', models.CharField(max_length=32, unique=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(max_length=135, unique=True)),
+                ("size", models.BigIntegerField()),
+                ("storage_key", models.CharField(max_length=32, unique=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
         migrations.CreateModel(
-            name='Repository',
+            name="Repository",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='repositories', to='projects.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=255)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="repositories", to="projects.project"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Manifest',
+            name="Manifest",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=135)),
-                ('media_type', models.CharField(max_length=255)),
-                ('artifact_type', models.CharField(max_length=255, null=True)),
-                ('subject_digest', models.CharField(max_length=135, null=True)),
-                ('annotations', models.JSONField(default=dict)),
-                ('size', models.BigIntegerField()),
-                ('content', models.BinaryField()),
-                ('pushed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('pushed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('repository', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='manifests', to='registry.repository')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(max_length=135)),
+                ("media_type", models.CharField(max_length=255)),
+                ("artifact_type", models.CharField(max_length=255, null=True)),
+                ("subject_digest", models.CharField(max_length=135, null=True)),
+                ("annotations", models.JSONField(default=dict)),
+                ("size", models.BigIntegerField()),
+                ("content", models.BinaryField()),
+                ("pushed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "pushed_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="manifests", to="registry.repository"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RepositoryBlob',
+            name="RepositoryBlob",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('leased_until', models.DateTimeField()),
-                ('blob', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='links', to='registry.blob')),
-                ('repository', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='blob_links', to='registry.repository')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("leased_until", models.DateTimeField()),
+                (
+                    "blob",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="links", to="registry.blob"
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="blob_links", to="registry.repository"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ManifestReference',
+            name="ManifestReference",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('config', 'Config'), ('layer', 'Layer'), ('child', 'Child')], max_length=8)),
-                ('position', models.IntegerField()),
-                ('digest', models.CharField(max_length=135)),
-                ('media_type', models.CharField(max_length=255)),
-                ('size', models.BigIntegerField()),
-                ('child', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='parents', to='registry.manifest')),
-                ('manifest', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='references', to='registry.manifest')),
-                ('link', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='references', to='registry.repositoryblob')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("config", "Config"), ("layer", "Layer"), ("child", "Child")], max_length=8
+                    ),
+                ),
+                ("position", models.IntegerField()),
+                ("digest", models.CharField(max_length=135)),
+                ("media_type", models.CharField(max_length=255)),
+                ("size", models.BigIntegerField()),
+                (
+                    "child",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="parents",
+                        to="registry.manifest",
+                    ),
+                ),
+                (
+                    "manifest",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="references", to="registry.manifest"
+                    ),
+                ),
+                (
+                    "link",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="references",
+                        to="registry.repositoryblob",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Tag',
+            name="Tag",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(db_collation='C', max_length=128)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('moved_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('manifest', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tags', to='registry.manifest')),
-                ('repository', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tags', to='registry.repository')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(db_collation="C", max_length=128)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("moved_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "manifest",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="tags", to="registry.manifest"
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="tags", to="registry.repository"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='TagMove',
+            name="TagMove",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tag', models.CharField(db_collation='C', max_length=128)),
-                ('from_digest', models.CharField(max_length=135, null=True)),
-                ('to_digest', models.CharField(max_length=135, null=True)),
-                ('actor', models.CharField(max_length=255)),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('repository', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tag_moves', to='registry.repository')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("tag", models.CharField(db_collation="C", max_length=128)),
+                ("from_digest", models.CharField(max_length=135, null=True)),
+                ("to_digest", models.CharField(max_length=135, null=True)),
+                ("actor", models.CharField(max_length=255)),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="tag_moves", to="registry.repository"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Tombstone',
+            name="Tombstone",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('storage_key', models.CharField(max_length=32, unique=True)),
-                ('not_before', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("storage_key", models.CharField(max_length=32, unique=True)),
+                ("not_before", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['not_before'], name='tombstone_due')],
+                "indexes": [models.Index(fields=["not_before"], name="tombstone_due")],
             },
         ),
         migrations.CreateModel(
-            name='Upload',
+            name="Upload",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('actor', models.CharField(max_length=255)),
-                ('size', models.BigIntegerField(default=0)),
-                ('version', models.IntegerField(default=0)),
-                ('parts', models.JSONField(default=list)),
-                ('algorithm', models.CharField(default='sha256', max_length=16)),
-                ('hash_state', models.BinaryField(null=True)),
-                ('is_sealed', models.BooleanField(default=False)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('progressed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('repository', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uploads', to='registry.repository')),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("actor", models.CharField(max_length=255)),
+                ("size", models.BigIntegerField(default=0)),
+                ("version", models.IntegerField(default=0)),
+                ("parts", models.JSONField(default=list)),
+                ("algorithm", models.CharField(default="sha256", max_length=16)),
+                ("hash_state", models.BinaryField(null=True)),
+                ("is_sealed", models.BooleanField(default=False)),
+                ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("progressed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="uploads", to="registry.repository"
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='repository',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='repository_unique_name'),
+            model_name="repository",
+            constraint=models.UniqueConstraint(fields=("project", "name"), name="repository_unique_name"),
         ),
         migrations.AddIndex(
-            model_name='manifest',
-            index=models.Index(condition=models.Q(('subject_digest__isnull', False)), fields=['repository', 'subject_digest', 'id'], name='manifest_referrers'),
+            model_name="manifest",
+            index=models.Index(
+                condition=models.Q(("subject_digest__isnull", False)),
+                fields=["repository", "subject_digest", "id"],
+                name="manifest_referrers",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='manifest',
-            constraint=models.UniqueConstraint(fields=('repository', 'digest'), name='manifest_unique_digest'),
+            model_name="manifest",
+            constraint=models.UniqueConstraint(fields=("repository", "digest"), name="manifest_unique_digest"),
         ),
         migrations.AddConstraint(
-            model_name='repositoryblob',
-            constraint=models.UniqueConstraint(fields=('repository', 'blob'), name='repositoryblob_unique'),
+            model_name="repositoryblob",
+            constraint=models.UniqueConstraint(fields=("repository", "blob"), name="repositoryblob_unique"),
         ),
         migrations.AddConstraint(
-            model_name='manifestreference',
-            constraint=models.UniqueConstraint(fields=('manifest', 'position'), name='manifestreference_unique_position'),
+            model_name="manifestreference",
+            constraint=models.UniqueConstraint(
+                fields=("manifest", "position"), name="manifestreference_unique_position"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='tag',
-            constraint=models.UniqueConstraint(fields=('repository', 'name'), name='tag_unique_name'),
+            model_name="tag",
+            constraint=models.UniqueConstraint(fields=("repository", "name"), name="tag_unique_name"),
         ),
         migrations.AddIndex(
-            model_name='tagmove',
-            index=models.Index(fields=['repository', 'tag', 'id'], name='tagmove_history'),
+            model_name="tagmove",
+            index=models.Index(fields=["repository", "tag", "id"], name="tagmove_history"),
         ),
         migrations.AddIndex(
-            model_name='upload',
-            index=models.Index(fields=['progressed_at'], name='upload_progress'),
+            model_name="upload",
+            index=models.Index(fields=["progressed_at"], name="upload_progress"),
         ),
         migrations.AddIndex(
-            model_name='upload',
-            index=models.Index(fields=['actor'], name='upload_actor'),
+            model_name="upload",
+            index=models.Index(fields=["actor"], name="upload_actor"),
         ),
     ]

@@ -13,6 +13,7 @@ from registry.blobstore import NotThere, blobstore
 from registry.models import Blob, ManifestReference, RepositoryBlob, Tombstone
 from registry.oci.digest import Digest
 from registry.queries import FoundBlob
+from registry.services.inserts import insert_if_absent
 
 
 def blob_bind(*, digest: Digest, size: int, storage_key: str, instead_of: str | None = None) -> Blob | None:
@@ -22,13 +23,16 @@ def blob_bind(*, digest: Digest, size: int, storage_key: str, instead_of: str | 
     found to be missing from the store, they are given up for the new ones.
     """
     row = Blob(digest=str(digest), size=size, storage_key=storage_key)
-    Blob.objects.bulk_create([row], ignore_conflicts=True)
-    blob = Blob.objects.select_for_update(no_key=True).get(digest=row.digest)
-    if blob.storage_key == instead_of:
-        Tombstone.objects.create(storage_key=instead_of, not_before=Now())
-        blob.storage_key, blob.size = storage_key, size
-        blob.save(update_fields=["storage_key", "size"])
-    return blob if blob.storage_key == storage_key else None
+    row.pk = insert_if_absent(row)
+    if row.pk is not None:
+        return row
+    blob = Blob.objects.select_for_update(no_key=True).filter(digest=row.digest).first()
+    if blob is None or instead_of is None or blob.storage_key != instead_of:
+        return None
+    Tombstone.objects.create(storage_key=instead_of, not_before=Now())
+    blob.storage_key, blob.size = storage_key, size
+    blob.save(update_fields=["storage_key", "size"])
+    return blob
 
 
 def blob_link(*, repository_id: int, blob_id: int) -> None:

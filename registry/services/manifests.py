@@ -12,6 +12,7 @@ from registry.models import Manifest, ManifestReference, Tag
 from registry.oci.digest import Digest
 from registry.oci.manifest import ParsedManifest
 from registry.services import tags
+from registry.services.inserts import insert_if_absent
 
 ATTEMPTS = 3
 CHILD = ManifestReference.Kind.CHILD
@@ -97,12 +98,12 @@ def _manifest_ensure(
         pushed_by_id=actor_id,
     )
     # Of two pushes at once, the later waits here until the earlier has committed, and finds its row.
-    Manifest.objects.bulk_create([row], ignore_conflicts=True)
-    manifest_id = held.get()
-    if not ManifestReference.objects.filter(manifest_id=manifest_id).exists():
-        for reference in references:
-            reference.manifest_id = manifest_id
-        ManifestReference.objects.bulk_create(references, batch_size=BATCH)
+    manifest_id = insert_if_absent(row)
+    if manifest_id is None:
+        return held.get()
+    for reference in references:
+        reference.manifest_id = manifest_id
+    ManifestReference.objects.bulk_create(references, batch_size=BATCH)
     return manifest_id
 
 

@@ -5,6 +5,7 @@ from django.db import IntegrityError
 from harborlite.errors import Denied
 from projects.models import Project
 from registry.models import Repository
+from registry.services.inserts import insert_if_absent
 
 
 def repository_ensure(*, project: Project, path: str) -> int:
@@ -12,11 +13,9 @@ def repository_ensure(*, project: Project, path: str) -> int:
 
     Denied when the project is gone.
     """
-    found = Repository.objects.filter(project=project, name=path).values_list("pk", flat=True).first()
-    if found is None:
-        try:
-            Repository.objects.bulk_create([Repository(project=project, name=path)], ignore_conflicts=True)
-        except IntegrityError:  # the project was deleted in this moment
-            raise Denied() from None
-        found = Repository.objects.values_list("pk", flat=True).get(project=project, name=path)
-    return found
+    held = Repository.objects.filter(project=project, name=path).values_list("pk", flat=True)
+    try:
+        found = held.first() or insert_if_absent(Repository(project=project, name=path))
+    except IntegrityError:  # the project was deleted in this moment
+        raise Denied() from None
+    return found or held.get()

@@ -2,18 +2,14 @@
 
 from collections.abc import Iterable
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from harborlite import generations
 from harborlite.errors import ManifestUnknown
 from harborlite.faults import fault
 from registry.models import Manifest, Tag, TagMove
-
-_INSERT = """
-    INSERT INTO registry_tag (repository_id, name, manifest_id) VALUES (%s, %s, %s)
-    ON CONFLICT (repository_id, name) DO NOTHING
-"""
+from registry.services.inserts import insert_if_absent
 
 
 def tags_set(*, repository_id: int, manifest_id: int, digest: str, names: Iterable[str], actor: str) -> None:
@@ -22,9 +18,8 @@ def tags_set(*, repository_id: int, manifest_id: int, digest: str, names: Iterab
     Names are taken in order, so two pushes of several tags can't wait for each other.
     """
     for name in sorted(set(names)):
-        if _insert(repository_id, name, manifest_id):
-            before = None
-        else:
+        before: str | None = None
+        if insert_if_absent(Tag(repository_id=repository_id, name=name, manifest_id=manifest_id)) is None:
             tag = Tag.objects.select_for_update(no_key=True).get(repository_id=repository_id, name=name)
             fault("tag.between_lock_and_update")
             if tag.manifest_id == manifest_id:
@@ -58,10 +53,3 @@ def tags_remove(*, repository_id: int, tags: list[Tag], actor: str) -> int:
     )
     generations.bump_on_commit("repository", repository_id)
     return Tag.objects.filter(pk__in=[tag.pk for tag in tags]).delete()[0]
-
-
-def _insert(repository_id: int, name: str, manifest_id: int) -> bool:
-    """Whether the tag was new. One statement: looking first would race with another push of the same tag."""
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [repository_id, name, manifest_id])
-        return bool(cursor.rowcount)
