@@ -106,10 +106,11 @@ def _uploads() -> Iterator[Violation]:
 
 def _strays() -> Iterator[Violation]:
     for keys in _batches(key for key, _size, _modified in blobstore().keys()):  # noqa: SIM118 - not a dict
-        for key in sorted(keys - _named(keys)):
+        blobs = Blob.objects.filter(storage_key__in=keys).values_list("storage_key", flat=True)
+        for key in sorted(keys - _waiting(keys) - set(blobs)):
             yield Violation("stray", key, "no blob, upload or tombstone names these bytes")
     for keys in _batches(blobstore().uploads()):
-        for key in sorted(keys - _named(keys)):
+        for key in sorted(keys - _waiting(keys)):
             yield Violation("stray", key, "no upload or tombstone names these parts")
 
 
@@ -119,7 +120,7 @@ def _batches(keys: Iterable[str]) -> Iterator[set[str]]:
         yield batch
 
 
-def _named(keys: set[str]) -> set[str]:
-    named = set(Blob.objects.filter(storage_key__in=keys).values_list("storage_key", flat=True))
-    named |= set(Tombstone.objects.filter(storage_key__in=keys).values_list("storage_key", flat=True))
+def _waiting(keys: set[str]) -> set[str]:
+    """Those of `keys` that are to be finished or to be removed."""
+    named = set(Tombstone.objects.filter(storage_key__in=keys).values_list("storage_key", flat=True))
     return named | {pk.hex for pk in Upload.objects.filter(pk__in=keys).values_list("pk", flat=True)}

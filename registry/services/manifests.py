@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
 
 from harborlite import generations
 from harborlite.errors import ManifestBlobUnknown, ManifestInvalid, ManifestUnknown, Unsupported
@@ -80,11 +81,12 @@ def _manifest_ensure(
     repository_id: int, content: bytes, digest: Digest, parsed: ParsedManifest, actor_id: int | None
 ) -> int:
     """The id of the manifest, which the repository holds afterwards with its references. In a transaction."""
-    held = Manifest.objects.filter(repository_id=repository_id, digest=str(digest)).values_list("pk", flat=True)
-    found = held.first()
-    if found is not None:
-        return found
+    held = Manifest.objects.filter(repository_id=repository_id, digest=str(digest))
+    if found := _hold(held):
+        return found[0]
     references = _references(repository_id, parsed)
+    if children := [reference.child_id for reference in references if reference.child_id]:
+        _hold(Manifest.objects.filter(pk__in=children))
     fault("manifest.after_lock")
     row = Manifest(
         repository_id=repository_id,
@@ -98,13 +100,27 @@ def _manifest_ensure(
         pushed_by_id=actor_id,
     )
     # Of two pushes at once, the later waits here until the earlier has committed, and finds its row.
-    manifest_id = insert_if_absent(row)
-    if manifest_id is None:
-        return held.get()
+    while (manifest_id := insert_if_absent(row)) is None:
+        if found := _hold(held):
+            return found[0]
+        # It was deleted between the two statements.
     for reference in references:
         reference.manifest_id = manifest_id
     ManifestReference.objects.bulk_create(references, batch_size=BATCH)
     return manifest_id
+
+
+def _hold(manifests: QuerySet[Manifest]) -> list[int]:
+    """The ids of these manifests; none of them is deleted before the caller's transaction ends.
+
+    It is the lock that a foreign key to them takes at the commit (FOR KEY SHARE, which Django has no word for), taken
+    before any tag is locked: who deletes a manifest locks it first and its tags then, and against that order the two
+    would wait for each other.
+    """
+    statement, values = manifests.order_by("pk").values("pk").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"{statement} FOR KEY SHARE", values)
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def _references(repository_id: int, parsed: ParsedManifest) -> list[ManifestReference]:

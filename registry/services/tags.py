@@ -19,8 +19,8 @@ def tags_set(*, repository_id: int, manifest_id: int, digest: str, names: Iterab
     """
     for name in sorted(set(names)):
         before: str | None = None
-        if insert_if_absent(Tag(repository_id=repository_id, name=name, manifest_id=manifest_id)) is None:
-            tag = Tag.objects.select_for_update(no_key=True).get(repository_id=repository_id, name=name)
+        tag = _insert_or_lock(repository_id, name, manifest_id)
+        if tag is not None:
             fault("tag.between_lock_and_update")
             if tag.manifest_id == manifest_id:
                 continue
@@ -53,3 +53,13 @@ def tags_remove(*, repository_id: int, tags: list[Tag], actor: str) -> int:
     )
     generations.bump_on_commit("repository", repository_id)
     return Tag.objects.filter(pk__in=[tag.pk for tag in tags]).delete()[0]
+
+
+def _insert_or_lock(repository_id: int, name: str, manifest_id: int) -> Tag | None:
+    """The tag, locked, if there was one; else None, and now there is one that points at the manifest."""
+    while insert_if_absent(Tag(repository_id=repository_id, name=name, manifest_id=manifest_id)) is None:
+        tag = Tag.objects.select_for_update(no_key=True).filter(repository_id=repository_id, name=name).first()
+        if tag is not None:
+            return tag
+        # It was deleted between the two statements.
+    return None

@@ -165,10 +165,13 @@ def _save(upload: Upload, hasher: Hasher, *, is_sealed: bool = False) -> None:
 
 
 def _give_up(upload: Upload) -> NoReturn:
-    """Another request had the session meanwhile. If that ended it, what we wrote is swept."""
+    """Another request had the session meanwhile. If that ended it, nothing of what we wrote stays."""
     if Upload.objects.filter(pk=upload.pk).exists():
         raise RangeInvalid("another request continued this upload meanwhile; ask for its status")
-    if not Blob.objects.filter(storage_key=upload.storage_key).exists():
+    if Blob.objects.filter(storage_key=upload.storage_key).exists():
+        release()
+        blobstore().abort(upload.storage_key)  # the sweep can't: the key has come to name the blob
+    else:
         stone = Tombstone(storage_key=upload.storage_key, not_before=Now())
         Tombstone.objects.bulk_create([stone], ignore_conflicts=True)
     raise BlobUploadUnknown()

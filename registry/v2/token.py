@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse, QueryDict
-from harborlite.http import Body
 
 from accounts.actors import ANONYMOUS, Actor
 from accounts.authentication import authenticate_basic, parse_basic
 from harborlite.errors import BadRequest, Unauthorized
+from harborlite.http import Body
 from registry import access, tokens
 from registry.v2.base import V2View
 
