@@ -110,10 +110,10 @@ def choice(name: str, *allowed: str) -> str:
 
 
 def integer(name: str) -> int:
-    try:
-        return int(_raw(name))
-    except ValueError:
-        raise InvalidSetting(f"{name} must be a whole number, not {_raw(name)!r}") from None
+    value = _raw(name)
+    if not (value.isascii() and value.isdecimal()):
+        raise InvalidSetting(f"{name} must be a whole number, not {value!r}")
+    return int(value)
 
 
 def boolean(name: str) -> bool:

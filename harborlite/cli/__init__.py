@@ -68,8 +68,9 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from harborlite.footing import EmbeddedError
 
     try:
-        env.require_valid()  # before anything starts, and all of them: a wrong one may be another process's
-        import harborlite.settings  # noqa: F401 - it knows of more that can be wrong
+        if options.command != "secrets":  # which makes what some settings name
+            env.require_valid()  # before anything starts, and all of them: a wrong one may be another process's
+            import harborlite.settings  # noqa: F401 - it knows of more that can be wrong
 
         if options.command in NOUNS:
             from django.core.management import execute_from_command_line

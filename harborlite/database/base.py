@@ -126,7 +126,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 self.connection.close()
             pool.put_back(self.connection)
 
-
     def close_pool(self) -> None:
         """Django's hook before it drops a database: nothing is connected to it any more."""
         for pool in _pools.values():
