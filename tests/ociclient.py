@@ -283,7 +283,10 @@ class Client:
         """The answers of a paged list, by following Link."""
         answer = self.request("GET", path, params=list(params.items()))
         yield answer
+        followed = set()
         while (following := answer.next_page) is not None:
+            assert following not in followed, f"the pages go round at {following}"
+            followed.add(following)
             answer = self.request("GET", following)
             yield answer
 

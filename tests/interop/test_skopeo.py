@@ -142,9 +142,7 @@ def test_a_public_project_is_pulled_by_anybody_and_pushed_by_its_members(
     assert "unauthorized" in said or "authentication required" in said, said
 
 
-def test_a_private_project_shows_nothing_to_anonymous(
-    skopeo: Program, registry: Place, tmp_path: Path
-) -> None:
+def test_a_private_project_shows_nothing_to_anonymous(skopeo: Program, registry: Place, tmp_path: Path) -> None:
     remote = f"docker://{registry.repository()}:v1"
     skopeo("copy", *TO_HERE, write_layout(tmp_path / "layout").reference, remote)
     skopeo("logout", registry.host)

@@ -279,6 +279,20 @@ def test_memory_does_not_answer_other_callers(world: World, readers: Callable[[s
     assert digests(good.read(path)) == {image.digest}
 
 
+def test_memory_knows_what_a_remembered_token_is_good_for(
+    world: World, readers: Callable[[str | None], Readers]
+) -> None:
+    """A token that pulls one repository and only pushes another reads the one, from memory or not."""
+    owner = world.player()
+    pulled, pushed = (owner.push_image(world.repository(), "v1") for _ in range(2))
+    known, other = (f"/v2/{image.repository}/manifests/v1" for image in (pulled, pushed))
+    mixed = readers(owner.token_text(f"repository:{pulled.repository}:pull", f"repository:{pushed.repository}:push"))
+    assert digests(mixed.warm(known)) == {pulled.digest}
+    full = readers(owner.token_text(f"repository:{pushed.repository}:pull"))
+    assert digests(full.warm(other)) == {pushed.digest}
+    assert {answer.status for answer in mixed.read(other)} == {401}
+
+
 def test_memory_answers_what_was_asked(scene: Scene) -> None:
     """Other spellings of the path, and requests with conditions, are not answered by what the plain one left."""
     scene.readers.warm(scene.path)

@@ -3,9 +3,12 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.factories import World
 from tests.images import sha256, unique
 from tests.ociclient import Client
+from tests.protocol.calls import check
 from tests.wire import connect, read_answer
 
 SIZE = 2048
@@ -45,24 +48,52 @@ def test_first_layers_of_a_new_repository_in_parallel(world: World) -> None:
     assert all(clients[0].head_blob(repository, digest).status == 200 for digest in digests)
 
 
-def test_of_two_writers_of_one_session_one_wins(world: World, repository: str) -> None:
-    """The session holds what was acknowledged and nothing else."""
-    clients = [world.player(), world.player()]
-    pieces = [unique(1 << 20), unique(1 << 20)]
-    location = clients[0].session_of(repository)
-    assert clients[1].request("GET", location).status == 204
-    barrier = threading.Barrier(2)
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_of_two_writers_of_one_session_one_wins(player: Client, repository: str, method: str) -> None:
+    """The slower one began when nothing was there. What was acknowledged meanwhile is neither lost nor mixed."""
+    fast, slow = unique(1 << 20), unique(3 << 20)
+    location = player.session_of(repository)
+    token = player.token_text(f"repository:{repository}:pull,push")
+    target = f"{location}?digest={sha256(slow)}"
+    head = f"{method} {target} HTTP/1.1\r\nHost: {player.host}\r\nAuthorization: Bearer {token}\r\n"
+    with connect(player.url) as wire:
+        wire.sendall(f"{head}Content-Length: {len(slow)}\r\n\r\n".encode() + slow[: 2 << 20])
+        threading.Event().wait(0.3)  # by then it is being read: this is too long to be waited for whole
+        assert player.append(location, fast).status == 202
+        wire.sendall(slow[2 << 20 :])
+        answer = read_answer(wire, method)
+    check(method, answer)
+    assert (answer.status, answer.codes) == (416, ["BLOB_UPLOAD_INVALID"])
+    assert player.request("GET", location).headers["Range"] == f"0-{len(fast) - 1}"
+    assert player.finish(location, sha256(fast)).status == 201
+    assert player.get_blob(repository, sha256(fast)).body == fast
+    assert player.head_blob(repository, sha256(slow)).status == 404
 
-    def write(client: Client, piece: bytes) -> int:
-        barrier.wait()
-        return client.append(location, piece, content_range=f"0-{len(piece) - 1}").status
 
-    with ThreadPoolExecutor(2) as pool:
-        statuses = list(pool.map(write, clients, pieces))
-    assert sorted(statuses) == [202, 416]
-    winner = pieces[statuses.index(202)]
-    assert clients[0].finish(location, sha256(winner)).status == 201
-    assert clients[1].get_blob(repository, sha256(winner)).body == winner
+def test_of_two_that_finish_one_session_with_other_bytes_none_binds_the_wrong_ones(
+    world: World, repository: str
+) -> None:
+    """Whoever is told 201 finds what they sent under its digest."""
+    clients = [world.player() for _ in range(4)]
+    for _ in range(5):
+        contents = [unique(SIZE) for _ in clients]
+        location = clients[0].session_of(repository)
+        for client in clients:
+            assert client.request("GET", location).status == 204
+        barrier = threading.Barrier(len(clients))
+
+        def finish(
+            client: Client, content: bytes, location: str = location, barrier: threading.Barrier = barrier
+        ) -> int:
+            barrier.wait()
+            return client.finish(location, sha256(content), content).status
+
+        with ThreadPoolExecutor(len(clients)) as pool:
+            statuses = list(pool.map(finish, clients, contents))
+        assert set(statuses) <= {201, 400, 404, 416}
+        for status, content in zip(statuses, contents, strict=True):
+            answer = clients[0].get_blob(repository, sha256(content))
+            assert (answer.status, answer.body == content) == ((200, True) if status == 201 else (404, False))
 
 
 def test_disconnected_client_resumes_where_the_server_says(player: Client, repository: str) -> None:

@@ -1,6 +1,7 @@
 """`harborlite serve` as a user of it sees it: start, stop, kill, take over, restart."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from harborlite import sockets
 from tests.product import HARBORLITE, ROOT, Serve, clean_environment, parent_of, processes_of, wait_for
 
 
@@ -171,6 +173,7 @@ def test_long_data_path_works(tmp_path: Path) -> None:
     with Serve(data=data) as deep:
         assert deep.command("check").returncode == 0
         deep.kill()
+    shutil.rmtree(sockets.directory(data))
 
 
 @pytest.mark.parametrize(
