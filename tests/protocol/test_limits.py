@@ -109,7 +109,7 @@ def test_stalled_uploads_leave_the_server_to_others(world: World, player: Client
         for _ in range(5):
             started = time.monotonic()
             assert raw(world.url, "GET", "/v2/").status == 401
-            assert time.monotonic() - started < 0.5
+            assert time.monotonic() - started < 1
         assert player.push_image(repository, "v1").digest
 
 
