@@ -95,13 +95,19 @@ def require(caller: Caller, target: Target, action: str) -> None:
             raise Unauthorized("permissions changed since the token was issued", detail={"error": "invalid_token"})
     if action not in held.granted:
         # Who is nobody may sign in and ask again; `error` keeps clients from doing so for ever.
-        raise Unauthorized(detail={"error": "insufficient_scope"}) if actor.user_id is None else Denied()
+        anonymous = actor.user_id is None
+        raise Unauthorized(detail={"error": "insufficient_scope"}) if anonymous else _denied(target, action)
 
 
 def _require_role(actor: Actor, target: Target, action: str) -> None:
     allowed = rbac.actions(actor, target.project) if target.project else frozenset()
     if ACTIONS[action] not in allowed:
-        raise Unauthorized() if actor.user_id is None else Denied()
+        raise Unauthorized() if actor.user_id is None else _denied(target, action)
+
+
+def _denied(target: Target, action: str) -> Denied:
+    """With a detail: without one, Docker takes the error for a passing fault and tries again for a minute."""
+    return Denied(detail={"name": target.name, "action": action})
 
 
 def may_pull(actor: Actor, target: Target) -> bool:
