@@ -96,7 +96,7 @@ def _command(directory: Path, ports: list[int], server: Seaweed) -> list[str | P
         "-master.telemetry=false",
         "-master.electionTimeout=1s",
         "-master.volumeSizeLimitMB=512",
-        "-volume.max=20",
+        "-volume.max=1000",  # each bucket takes several, and each test its bucket
         f"-filer.localSocket={directory / 'filer.sock'}",
         "-s3",
         f"-s3.config={config}",

@@ -20,13 +20,18 @@ _CELERY = (*_QUIET, "-m", "celery", "--app", "harborlite.celery:app", "--quiet")
 
 @dataclass(frozen=True)
 class Program:
-    """A program of the product, run by this Python. It stops in order at SIGTERM, at once at SIGQUIT."""
+    """A program of the product, run by this Python. It stops in order at SIGTERM, at once at SIGQUIT.
+
+    `death_signal` is what it gets when its parent was killed. Celery takes no SIGQUIT while it waits for a broker that
+    died too, so it is killed; its pool then ends by itself (harborlite.celery).
+    """
 
     name: str
     arguments: tuple[str, ...]
     stop_seconds: float
     stop_signal: signal.Signals = signal.SIGTERM
     hurry_signal: signal.Signals = signal.SIGQUIT
+    death_signal: signal.Signals = signal.SIGQUIT
 
     @property
     def command(self) -> list[str]:
@@ -35,7 +40,7 @@ class Program:
     def spawn(self, keep_open: Sequence[int] = ()) -> subprocess.Popen[bytes]:
         """The process; it inherits the environment, the terminal and the descriptors `keep_open`."""
         return subprocess.Popen(  # noqa: S603 - our own commands
-            leashed(self.command, at_death=signal.SIGQUIT),
+            leashed(self.command, at_death=self.death_signal),
             stdin=subprocess.DEVNULL,
             pass_fds=keep_open,
             start_new_session=True,  # a terminal's Ctrl-C is for the parent alone, which stops things in order
@@ -61,9 +66,15 @@ def programs() -> tuple[Program, Program, Program]:
                 "--without-mingle",
             ),
             45,
+            death_signal=signal.SIGKILL,
         ),
         # Its times need not be kept: a tick that was missed is made up for by the next.
-        Program("beat", (*_CELERY, "beat", "--loglevel", log_level, "--scheduler", "celery.beat:Scheduler"), 10),
+        Program(
+            "beat",
+            (*_CELERY, "beat", "--loglevel", log_level, "--scheduler", "celery.beat:Scheduler"),
+            10,
+            death_signal=signal.SIGKILL,
+        ),
     )
 
 
