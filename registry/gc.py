@@ -1,13 +1,14 @@
-"""Removal of bytes that no row names any more: what tombstones list, when they are due."""
+"""Removal of bytes that no row names any more: what tombstones list, when they are due, and parts without a session."""
 
 import logging
+from itertools import islice
 
 from django.db.models.functions import Now
 
 from harborlite.errors import HarborliteError
 from harborlite.faults import fault
 from registry.blobstore import blobstore
-from registry.models import Tombstone
+from registry.models import Tombstone, Upload
 
 BATCH = 500
 logger = logging.getLogger(__name__)
@@ -32,6 +33,24 @@ def sweep(*, limit: int = 10_000) -> tuple[int, int]:
                 removed += 1
             except (HarborliteError, OSError):
                 logger.exception("the bytes under %s could not be removed", tombstone.storage_key)
+                failed += 1
+    return removed, failed
+
+
+def sweep_parts() -> tuple[int, int]:
+    """Removes parts of uploads that are over; returns of how many uploads they went, and of how many they could not.
+
+    Such are left by a request that lost its session to another one, or died. An upload's row is there before its first
+    byte and for as long as its parts are of use, so parts without one may go at any age; blobs are not touched.
+    """
+    removed, failed, listed = 0, 0, blobstore().uploads()
+    while keys := set(islice(listed, BATCH)):
+        for key in keys - {pk.hex for pk in Upload.objects.filter(pk__in=keys).values_list("pk", flat=True)}:
+            try:
+                blobstore().abort(key)
+                removed += 1
+            except (HarborliteError, OSError):
+                logger.exception("the parts under %s could not be removed", key)
                 failed += 1
     return removed, failed
 

@@ -1,10 +1,9 @@
 """Reads of the content model. Everything starts from a repository: a digest alone finds nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import accumulate
-from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
@@ -36,13 +35,6 @@ class FoundManifest:
     digest: str
     media_type: str
     content: bytes
-
-
-class Held(NamedTuple):
-    """The id of a row that stands for something a repository holds, and how many bytes that is."""
-
-    id: int
-    size: int
 
 
 def blob_find(repository_id: int | None, digest: Digest) -> FoundBlob | None:
@@ -77,18 +69,6 @@ def manifest_resolve(repository_id: int | None, reference: str | Digest) -> Foun
         manifests = manifests.filter(tags__name=reference, tags__repository_id=repository_id)
     row = manifests.values_list("pk", "digest", "media_type", "content").first()
     return FoundManifest(row[0], row[1], row[2], bytes(row[3])) if row else None
-
-
-def links_of(repository_id: int, digests: Iterable[str]) -> dict[str, Held]:
-    """The link of each of these blobs that the repository holds, with the blob's size. At most one query."""
-    rows = RepositoryBlob.objects.filter(repository_id=repository_id, blob__digest__in=set(digests))
-    return {digest: Held(pk, size) for digest, pk, size in rows.values_list("blob__digest", "pk", "blob__size")}
-
-
-def children_of(repository_id: int, digests: Iterable[str]) -> dict[str, Held]:
-    """Each of these manifests that the repository holds. At most one query."""
-    rows = Manifest.objects.filter(repository_id=repository_id, digest__in=set(digests))
-    return {digest: Held(pk, size) for digest, pk, size in rows.values_list("digest", "pk", "size")}
 
 
 def tags_page(repository_id: int, *, after: str, limit: int) -> tuple[list[str], bool]:

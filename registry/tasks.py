@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 def housekeeping() -> None:
     """Discards stale uploads and removes the bytes that are due. Run every minute; twice at once does no harm."""
     purged = uploads.uploads_purge()
-    removed, failed = gc.sweep()
-    if purged or removed or failed:
-        logger.info("housekeeping: %d uploads discarded, %d objects removed, %d failed", purged, removed, failed)
+    for swept, (removed, failed) in (("objects", gc.sweep()), ("leftover uploads", gc.sweep_parts())):
+        if removed or failed:
+            logger.info("housekeeping: %d %s removed, %d failed", removed, swept, failed)
+    if purged:
+        logger.info("housekeeping: %d uploads discarded", purged)

@@ -38,10 +38,11 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 
-def wait_for(what: str, is_so: Callable[[], bool], seconds: float = PATIENCE) -> None:
+def wait_for(what: str, is_so: Callable[[], bool], seconds: float = PATIENCE, *, told: Callable[[], str] = str) -> None:
+    """Fails with `what`, and with what is `told` at the end, when it is not so in time."""
     deadline = time.monotonic() + seconds
     while not is_so():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}\n{told()}"
         time.sleep(0.02)
 
 
@@ -60,15 +61,19 @@ def processes_of(directory: Path) -> dict[int, str]:
 
 
 def parent_of(process: int) -> int:
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    """Its number; 0 when the process has ended."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port
+    """A loopback port that nobody listens on now; none that the system gives to outgoing connections."""
+    while True:
+        port = 15000 + secrets.randbelow(17000)  # not `random`, which pytest-randomly seeds alike in every worker
+        with socket.socket() as trial, contextlib.suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return port
 
 
 class Product(ABC):
@@ -177,7 +182,7 @@ class Serve(Product):
     def start(self) -> None:
         already = len(self.said())
         process = self.process = self.spawn("serve")
-        wait_for("ready", lambda: "is ready at" in self.said()[already:] or process.poll() is not None)
+        wait_for("ready", lambda: "is ready at" in self.said()[already:] or process.poll() is not None, told=self.said)
         assert process.poll() is None, self.said()
 
     def stop(self) -> None:
@@ -228,7 +233,7 @@ class Split(Product):
         assert migrated.returncode == 0, migrated.stderr
         for name in ("worker", "beat", "web"):
             self.programs[name] = self.spawn(name)
-        wait_for("ready", lambda: self.is_answering("/readyz"))
+        wait_for("ready", lambda: self.is_answering("/readyz"), told=self.said)
 
     def stop(self) -> None:
         for program in reversed(self.programs.values()):

@@ -24,7 +24,7 @@ from registry.blobstore import Entry, NotThere, Part, checked, checked_range
 
 BUFFER = 1 << 20  # bytes gathered before a system call
 BEHIND = 32 << 20  # bytes after which the disk is set to work while more are received
-ATTEMPTS = 3  # at creating a file in a directory that another writer's end removes
+ATTEMPTS = 3  # at creating a file in a directory that another writer's end removes, and at that removal
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_KERNEL_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _PART = re.compile(r"[0-9]+-[0-9a-f]{16}")
@@ -319,7 +319,15 @@ def _drop(path: Path) -> None:
 
 def _clear(folder: Path) -> None:
     """The directory and the files in it are gone."""
-    for name in _names(folder):
-        (folder / name).unlink(missing_ok=True)
-    with suppress(FileNotFoundError):
-        folder.rmdir()
+    for attempt in range(ATTEMPTS):
+        for name in _names(folder):
+            (folder / name).unlink(missing_ok=True)
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:  # another writer may have made a file in between
+            if error.errno != errno.ENOTEMPTY or attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return

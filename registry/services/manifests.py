@@ -1,23 +1,31 @@
 """Manifests: put and delete."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
+from django.db import IntegrityError, transaction
 
 from harborlite import generations
 from harborlite.errors import ManifestBlobUnknown, ManifestInvalid, ManifestUnknown, Unsupported
 from harborlite.faults import fault
 from registry import queries
-from registry.models import Manifest, ManifestReference, Tag
+from registry.models import Manifest, ManifestReference, RepositoryBlob, Tag
 from registry.oci.digest import Digest
 from registry.oci.manifest import ParsedManifest
 from registry.services import tags
 from registry.services.inserts import insert_if_absent
+from registry.services.locks import hold
 
 ATTEMPTS = 3
 CHILD = ManifestReference.Kind.CHILD
 BATCH = 500  # rows an INSERT
+
+
+class Held(NamedTuple):
+    """The id of a row that stands for something a repository holds, and how many bytes that is."""
+
+    id: int
+    size: int
 
 
 def manifest_put(
@@ -81,12 +89,12 @@ def _manifest_ensure(
     repository_id: int, content: bytes, digest: Digest, parsed: ParsedManifest, actor_id: int | None
 ) -> int:
     """The id of the manifest, which the repository holds afterwards with its references. In a transaction."""
-    held = Manifest.objects.filter(repository_id=repository_id, digest=str(digest))
-    if found := _hold(held):
-        return found[0]
+    # Everything is held before the first tag is locked: who deletes a manifest locks it first and its tags then, and
+    # against that order the two would wait for each other.
+    held = Manifest.objects.filter(repository_id=repository_id, digest=str(digest)).values_list("pk")
+    for (found,) in hold(held):
+        return int(found)
     references = _references(repository_id, parsed)
-    if children := [reference.child_id for reference in references if reference.child_id]:
-        _hold(Manifest.objects.filter(pk__in=children))
     fault("manifest.after_lock")
     row = Manifest(
         repository_id=repository_id,
@@ -101,8 +109,8 @@ def _manifest_ensure(
     )
     # Of two pushes at once, the later waits here until the earlier has committed, and finds its row.
     while (manifest_id := insert_if_absent(row)) is None:
-        if found := _hold(held):
-            return found[0]
+        for (found,) in hold(held):
+            return int(found)
         # It was deleted between the two statements.
     for reference in references:
         reference.manifest_id = manifest_id
@@ -110,24 +118,11 @@ def _manifest_ensure(
     return manifest_id
 
 
-def _hold(manifests: QuerySet[Manifest]) -> list[int]:
-    """The ids of these manifests; none of them is deleted before the caller's transaction ends.
-
-    It is the lock that a foreign key to them takes at the commit (FOR KEY SHARE, which Django has no word for), taken
-    before any tag is locked: who deletes a manifest locks it first and its tags then, and against that order the two
-    would wait for each other.
-    """
-    statement, values = manifests.order_by("pk").values("pk").query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(f"{statement} FOR KEY SHARE", values)
-        return [pk for (pk,) in cursor.fetchall()]
-
-
 def _references(repository_id: int, parsed: ParsedManifest) -> list[ManifestReference]:
-    """What the manifest is made of, found in the repository, complete and of the sizes it says."""
+    """What the manifest is made of, found in the repository, complete and of the sizes it says, and held."""
     pairs = list(parsed.references())
-    links = queries.links_of(repository_id, [str(d.digest) for kind, d in pairs if kind != CHILD])
-    children = queries.children_of(repository_id, [str(d.digest) for kind, d in pairs if kind == CHILD])
+    links = _links_of(repository_id, {str(d.digest) for kind, d in pairs if kind != CHILD})
+    children = _children_of(repository_id, {str(d.digest) for kind, d in pairs if kind == CHILD})
     found = [(kind, d, (children if kind == CHILD else links).get(str(d.digest))) for kind, d in pairs]
     if missing := [str(d.digest) for _, d, held in found if held is None and not d.is_foreign]:
         raise ManifestBlobUnknown(detail=[{"digest": digest} for digest in missing])
@@ -149,3 +144,15 @@ def _references(repository_id: int, parsed: ParsedManifest) -> list[ManifestRefe
         )
         for position, (kind, descriptor, held) in enumerate(found)
     ]
+
+
+def _links_of(repository_id: int, digests: set[str]) -> dict[str, Held]:
+    """The link of each of these blobs that the repository holds, with the blob's size. At most one query."""
+    links = RepositoryBlob.objects.filter(repository_id=repository_id, blob__digest__in=digests)
+    return {digest: Held(pk, size) for digest, pk, size in hold(links.values_list("blob__digest", "pk", "blob__size"))}
+
+
+def _children_of(repository_id: int, digests: set[str]) -> dict[str, Held]:
+    """Each of these manifests that the repository holds. At most one query."""
+    manifests = Manifest.objects.filter(repository_id=repository_id, digest__in=digests)
+    return {digest: Held(pk, size) for digest, pk, size in hold(manifests.values_list("digest", "pk", "size"))}

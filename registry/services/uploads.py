@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NoReturn
 
 from django.conf import settings
 from django.db import transaction
@@ -148,7 +147,10 @@ def uploads_purge(*, now: bool = False) -> int:
 
 
 def _save(upload: Upload, hasher: Hasher, *, is_sealed: bool = False) -> None:
-    """The row says what `upload` says in memory, if it is still as it was read; RangeInvalid when it is not."""
+    """The row says what `upload` says in memory, if it is still as it was read.
+
+    RangeInvalid when it is not, BlobUploadUnknown when it is gone.
+    """
     upload.hash_state = hasher.state()
     changed = Upload.objects.filter(pk=upload.pk, version=upload.version).update(
         size=upload.size,
@@ -158,23 +160,12 @@ def _save(upload: Upload, hasher: Hasher, *, is_sealed: bool = False) -> None:
         version=upload.version + 1,
         progressed_at=Now(),
     )
-    if not changed:
-        _give_up(upload)
+    if not changed:  # another request had the session meanwhile; what we wrote is swept
+        if Upload.objects.filter(pk=upload.pk).exists():
+            raise RangeInvalid("another request continued this upload meanwhile; ask for its status")
+        raise BlobUploadUnknown()
     upload.version += 1
     upload.is_sealed = is_sealed
-
-
-def _give_up(upload: Upload) -> NoReturn:
-    """Another request had the session meanwhile. If that ended it, nothing of what we wrote stays."""
-    if Upload.objects.filter(pk=upload.pk).exists():
-        raise RangeInvalid("another request continued this upload meanwhile; ask for its status")
-    if Blob.objects.filter(storage_key=upload.storage_key).exists():
-        release()
-        blobstore().abort(upload.storage_key)  # the sweep can't: the key has come to name the blob
-    else:
-        stone = Tombstone(storage_key=upload.storage_key, not_before=Now())
-        Tombstone.objects.bulk_create([stone], ignore_conflicts=True)
-    raise BlobUploadUnknown()
 
 
 def _hasher(upload: Upload) -> Hasher:

@@ -10,7 +10,7 @@ from tests.product import Serve
 IDLE = 5  # seconds until the server cuts who is silent in the middle of a request
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def scene() -> Iterator[Scene]:
     """The server of all tests here that need no other one."""
     with Serve({"HARBORLITE_IDLE_SECONDS": str(IDLE)}) as server:

@@ -17,13 +17,14 @@ from registry.services import uploads
 def tidy() -> None:
     """Every upload session is discarded, and the bytes that are due are removed."""
     uploads.uploads_purge(now=True)
-    gc.sweep()
+    sweep()
 
 
 @service
 def sweep() -> None:
     """The bytes that are due are removed."""
     gc.sweep()
+    gc.sweep_parts()
 
 
 @service

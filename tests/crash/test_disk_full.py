@@ -8,8 +8,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,8 @@ from tests.wire import Answer
 MIB = 1 << 20
 SIZE = 256 * MIB
 HELD = 100_000  # bytes acknowledged before
-LITTLE = 300_000  # bytes: some of a body fits, but not all of it
+SMALL, LARGE = MIB // 2, 3 * MIB  # bytes; the store gathers a MiB before it writes
+LITTLE = 300_000  # bytes: some of either fits, but not all of it
 
 Write = Callable[[Client, str, str, bytes], Answer]
 
@@ -130,24 +130,26 @@ def post(client: Client, repository: str, _location: str, content: bytes) -> Ans
     return HOW["post_only"](client, repository, content, sha256(content))
 
 
+TROUBLES: dict[str, tuple[Callable[[Disk], AbstractContextManager[None]], int, int]] = {
+    "full": (Disk.filled, SMALL, 507),
+    "full behind the first bytes": (lambda disk: disk.filled(leave=LITTLE), SMALL, 507),
+    "full in the middle": (lambda disk: disk.filled(leave=LITTLE), LARGE, 507),
+    "no inodes": (Disk.without_inodes, SMALL, 507),
+    "read-only": (Disk.read_only, SMALL, 503),
+}
+
+
 @pytest.mark.parametrize("write", [patch, stream, put, post])
-@pytest.mark.parametrize("size", [LITTLE + MIB, LITTLE + 3 * MIB])
-@pytest.mark.parametrize("trouble", ["full", "nearly full", "no inodes", "read-only"])
+@pytest.mark.parametrize("trouble", TROUBLES)
 def test_write_is_refused_and_goes_on_later(
-    scene: Scene, full: Disk, ledger: Ledger, repository: str, trouble: str, size: int, write: Write
+    scene: Scene, full: Disk, ledger: Ledger, repository: str, trouble: str, write: Write
 ) -> None:
+    cause, size, status = TROUBLES[trouble]
     client, content = ledger.client, unique(size)
     location = client.session_of(repository)
     assert client.append(location, content[:HELD]).status == 202
-    troubles = {
-        "full": full.filled,
-        "nearly full": partial(full.filled, leave=LITTLE),
-        "no inodes": full.without_inodes,
-        "read-only": full.read_only,
-    }
-    with troubles[trouble]():
-        answer = write(client, repository, location, content)
-        assert_refused(answer, 503 if trouble == "read-only" else 507)
+    with cause(full):
+        assert_refused(write(client, repository, location, content), status)
         assert offset_of(client, location) == scene.stored() == HELD
         assert client.head_blob(repository, sha256(content)).status == 404
         ledger.verify(repository)
