@@ -14,6 +14,7 @@ came in later requests is copied inside the store, when it is committed.
 
 import logging
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -33,6 +34,7 @@ COPY = 256 << 20  # bytes that the store is asked to copy at a time, at least
 MOST = 5 << 30  # bytes; the most it copies at a time
 PAGE = 1000  # entries of a listing at a time
 CONTENT_TYPE = "application/octet-stream"
+APPEARING = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds between looks for what another call is about to have finished
 logger = logging.getLogger(__name__)
 
 
@@ -85,7 +87,7 @@ class S3Blobstore:
             try:
                 self._assemble(key, parts)
             except NotThere:  # an earlier or a faster call may have been here
-                if self.size(key) != total:
+                if not self._appears(key, total):
                     raise
             stored = self.size(key)
             if stored != total:
@@ -99,6 +101,14 @@ class S3Blobstore:
                 self._remove(key, objects | {each for each in listing.result() if each.upload not in own})
             except Unavailable:
                 logger.warning("leftovers of the committed upload %s could not be removed", key, exc_info=True)
+
+    def _appears(self, key: str, total: int) -> bool:
+        """Whether the object is there, or is in a moment: a faster call's parts are gone before its object is seen."""
+        for pause in APPEARING:
+            if self.size(key) == total:
+                return True
+            time.sleep(pause)
+        return self.size(key) == total
 
     def abort(self, key: str) -> None:
         self._remove(key, set(self._leftovers(key)))
