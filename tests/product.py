@@ -159,7 +159,7 @@ class Product(ABC):
 
     def processes(self) -> dict[int, str]:
         """Process numbers and command lines of all its processes."""
-        return processes_of(self._directory)
+        return processes_of(self._directory) | processes_of(self.data)
 
     def web_workers(self) -> list[int]:
         """Process numbers of the web server's workers."""

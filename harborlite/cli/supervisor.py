@@ -72,6 +72,15 @@ class Child:
         if self.process is not None:
             self.process.send_signal(number)
 
+    def hurry(self, times: int) -> None:
+        """It ends without waiting for anybody: the first time by its own hand. What keeps data is not hurried."""
+        if self.what.hurry_signal is None:
+            return
+        if times == 1:
+            self.tell(self.what.hurry_signal)
+        else:
+            self.kill()
+
     def kill(self) -> None:
         """It, and what is in its session, end at once."""
         if self.process is not None:
@@ -137,21 +146,21 @@ class Supervisor:
 
     def stop(self) -> None:
         """Nothing runs any more. Who asks again does not want to wait for transfers and tasks."""
-        patience = self._asked
+        before = self._asked
         for stage in reversed(self.stages):
             for child in stage:
                 if child.is_alive():
                     child.tell(child.what.stop_signal)
-            told_to_hurry = False
             deadline = time.monotonic() + max((child.what.stop_seconds for child in stage), default=0.0)
+            heard = before
             while living := [child for child in stage if child.is_alive()]:
+                is_late, is_new, heard = time.monotonic() > deadline, self._asked > heard, self._asked
                 for child in living:
-                    if time.monotonic() > deadline:
+                    if is_late:
                         say(f"{child.what.name} did not stop: killed")
                         child.kill()
-                    elif self._asked > patience and not told_to_hurry and child.what.hurry_signal:
-                        child.tell(child.what.hurry_signal)
-                told_to_hurry = self._asked > patience
+                    elif is_new:
+                        child.hurry(self._asked - before)
                 self._sleep(0.5)
             for child in stage:
                 child.kill()  # what is left in its session

@@ -1,10 +1,14 @@
 """`harborlite serve` as a user of it sees it: start, stop, kill, take over, restart."""
 
 import os
+import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
+import time
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +111,32 @@ def test_signal_during_the_start_stops_everything(running: Serve) -> None:
     wait_for("PostgreSQL", lambda: "postgres" in children_of(process.pid, running.data))
     process.terminate()
     assert process.wait(60) == 0
+    assert running.processes() == {}
+
+
+def test_who_asks_again_does_not_wait_for_transfers(running: Serve) -> None:
+    """An upload that is being sent would be waited for."""
+    assert running.process is not None
+    host, _, port = running.bind.partition(":")
+    with socket.create_connection((host, int(port))) as client:
+        credentials = b64encode(f"admin:{running.admin_password}".encode())
+        head = b"POST /v2/library/waiting/blobs/uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+        client.sendall(head + b"Authorization: Basic " + credentials + b"\r\n\r\n")
+        answer = client.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 202 "), answer
+        (where,) = re.findall(rb"Location: (\S+)", answer)
+        head = b"PATCH " + where + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n"
+        client.sendall(head + b"Authorization: Basic " + credentials + b"\r\n\r\n" + b"x" * 200_000)
+        already = len(running.said())
+        running.process.terminate()
+        wait_for("it stops", lambda: "harborlite: stopping" in running.said()[already:])
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.process.wait(1.5)
+        asked = time.monotonic()
+        running.process.terminate()
+        assert running.process.wait(60) == 0
+        assert time.monotonic() - asked < 15
+    running.process = None
     assert running.processes() == {}
 
 
