@@ -7,9 +7,9 @@ spec 1.1, section "Error Codes"; the others are Harbor's.
     HarborliteError
       Unauthorized 401   Denied 403        NotFound 404       Conflict 409
       BadRequest 400     Precondition 412  TooLarge 413       TooManyRequests 429
-      Unavailable 503    StorageFull 507   UnsupportedMediaType 415
+      Unavailable 503    StorageFull 507   RequestTimeout 408
       registry: NameInvalid NameUnknown DigestInvalid SizeInvalid RangeInvalid Unsupported
-                BlobUnknown BlobUploadUnknown BlobUploadInvalid
+                BlobUnknown BlobUploadUnknown
                 ManifestUnknown ManifestInvalid ManifestBlobUnknown ManifestTooLarge TagInvalid
 """
 
@@ -68,10 +68,6 @@ class TooLarge(HarborliteError):
     code, status, message = "SIZE_INVALID", 413, "the request body is too large"
 
 
-class UnsupportedMediaType(HarborliteError):
-    code, status, message = "UNSUPPORTED", 415, "unsupported media type"
-
-
 class TooManyRequests(HarborliteError):
     code, status, message = "TOOMANYREQUESTS", 429, "too many requests; try again later"
 
@@ -125,10 +121,6 @@ class BlobUnknown(HarborliteError):
 
 class BlobUploadUnknown(HarborliteError):
     code, status, message = "BLOB_UPLOAD_UNKNOWN", 404, "blob upload unknown to registry"
-
-
-class BlobUploadInvalid(HarborliteError):
-    code, status, message = "BLOB_UPLOAD_INVALID", 400, "blob upload invalid"
 
 
 class ManifestUnknown(HarborliteError):

@@ -8,7 +8,6 @@ import os
 import stat
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -36,9 +35,6 @@ def _slots() -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(max(1, threads - min(8, threads // 2)))
 
 
-_held = threading.local()
-
-
 class TransferSlot:
     """One of this process's threads - 8 places for long transfers; TooManyRequests when all are taken."""
 
@@ -57,28 +53,6 @@ class TransferSlot:
             _slots().release()
 
     __del__ = release  # whoever holds a response that is never closed drops its place too
-
-
-def holds_transfer_slot() -> bool:
-    """This thread is inside `transfer_slot()`."""
-    return bool(getattr(_held, "slot", None))
-
-
-@contextmanager
-def transfer_slot() -> Iterator[None]:
-    """Holds a transfer slot; TooManyRequests when there is none. Inside another one, it is the same slot.
-
-    Not needed for request bodies: the server takes one when a body is waited for.
-    """
-    if holds_transfer_slot():
-        yield
-        return
-    _held.slot = slot = TransferSlot()
-    try:
-        yield
-    finally:
-        _held.slot = None
-        slot.release()
 
 
 # Requests.

@@ -18,8 +18,8 @@ from registry.blobstore import NotThere, blobstore
 from registry.models import Blob, Manifest, ManifestReference, Tag, Tombstone, Upload
 from registry.oci import manifest as oci_manifest
 from registry.oci.digest import Digest
+from registry.services.blobs import blob_digest
 
-READ = 1 << 20  # bytes
 BATCH = 1000  # rows or keys
 
 
@@ -56,10 +56,9 @@ def _blobs(*, deep: bool) -> Iterator[Violation]:
 
 
 def _digest_of(blob: Blob) -> str:
+    algorithm = Digest.parse(blob.digest).algorithm
     try:
-        with blobstore().open(blob.storage_key) as stored:
-            pieces = iter(lambda: stored.read(READ), b"")
-            return str(Digest.of_pieces(pieces, Digest.parse(blob.digest).algorithm))
+        return str(blob_digest(storage_key=blob.storage_key, algorithm=algorithm))
     except NotThere:
         return "none: they went away meanwhile"
 

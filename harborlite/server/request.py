@@ -16,7 +16,7 @@ from gunicorn.http import body, message, unreader
 from gunicorn.http.errors import NoMoreData, ParseException
 
 from harborlite.errors import BadRequest, RequestTimeout
-from harborlite.http import Disconnected, TransferSlot, holds_transfer_slot
+from harborlite.http import Disconnected, TransferSlot
 
 SMALL_BODY = 64 * 1024  # a body of at most this length is collected before the application runs
 RECEIVE = 256 * 1024
@@ -155,7 +155,7 @@ class Input(body.Body):  # type: ignore[misc]
 
     def before_receiving(self) -> None:
         """Takes a slot, and lets a client go on that waits for 100 Continue."""
-        if self._slot is None and not holds_transfer_slot():
+        if self._slot is None:
             self._slot = TransferSlot()
         if self._start is not None:
             start, self._start = self._start, None

@@ -15,6 +15,8 @@ from registry.oci.digest import Digest
 from registry.queries import FoundBlob
 from registry.services.inserts import insert_if_absent
 
+READ = 1 << 20  # bytes
+
 
 def blob_bind(*, digest: Digest, size: int, storage_key: str, instead_of: str | None = None) -> Blob | None:
     """The blob `digest` with its bytes under `storage_key`. The caller has a transaction.
@@ -70,6 +72,12 @@ def blob_open(*, storage_key: str, start: int, length: int) -> BinaryIO:
         return blobstore().open(storage_key, start, length)
     except NotThere:
         raise BlobUnknown("the blob's bytes are missing from storage; push it again to repair it") from None
+
+
+def blob_digest(*, storage_key: str, algorithm: str) -> Digest:
+    """The digest of the stored bytes, all of which are read; NotThere when there are none."""
+    with blobstore().open(storage_key) as stored:
+        return Digest.of_pieces(iter(lambda: stored.read(READ), b""), algorithm)
 
 
 def blob_location(*, storage_key: str) -> str | None:

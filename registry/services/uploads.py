@@ -37,7 +37,6 @@ from registry.oci.digest import Digest, Hasher
 from registry.services import blobs
 
 SWEEP = 500  # rows a batch
-READ = 1 << 20  # bytes
 
 
 @dataclass
@@ -215,8 +214,8 @@ def _gone_is_unknown() -> Iterator[None]:
 
 def _digest_of_stored(upload: Upload, algorithm: str) -> Digest:
     """The digest of the committed bytes in another algorithm than they were hashed in on their way in."""
-    with _gone_is_unknown(), blobstore().open(upload.storage_key) as stored:
-        return Digest.of_pieces(iter(lambda: stored.read(READ), b""), algorithm)
+    with _gone_is_unknown():
+        return blobs.blob_digest(storage_key=upload.storage_key, algorithm=algorithm)
 
 
 def _record(upload: Upload, digest: Digest, existing: Blob | None, *, is_sound: bool) -> bool:
