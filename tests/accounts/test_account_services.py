@@ -3,11 +3,9 @@
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta
-from threading import Barrier, Thread
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts import services
@@ -15,35 +13,14 @@ from accounts.actors import ANONYMOUS
 from accounts.authentication import actor_of, authenticate_basic
 from accounts.models import AccessToken, Group, User
 from accounts.queries import groups_of, is_current, tokens_of, user_get, users_search
-from harborlite.errors import BadRequest, Conflict, HarborliteError, NotFound, Precondition, Unauthorized
+from harborlite.errors import BadRequest, Conflict, NotFound, Precondition, Unauthorized
+from tests.together import together
 
 PASSWORD = "Correct-Horse-7"
 
 
 def version(user: User) -> int:
     return User.objects.get(pk=user.pk).access_version
-
-
-def together(*calls: Callable[[], object]) -> list[object]:
-    """Runs `calls` at the same moment, each in its thread; what each returned or raised."""
-    results: list[object] = [None] * len(calls)
-    barrier = Barrier(len(calls))
-
-    def run(index: int) -> None:
-        barrier.wait()
-        try:
-            results[index] = calls[index]()
-        except HarborliteError as error:
-            results[index] = type(error)
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=(index,)) for index in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 # People.

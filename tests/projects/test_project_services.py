@@ -4,17 +4,16 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import combinations
-from threading import Barrier, Thread
 
 import pytest
-from django.db import IntegrityError, connection, models
+from django.db import IntegrityError, models
 from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.actors import OPERATOR, Actor
 from accounts.authentication import actor_of, authenticate_basic
 from accounts.models import AccessToken, User
-from harborlite.errors import BadRequest, Conflict, Denied, HarborliteError, NotFound, Precondition, Unauthorized
+from harborlite.errors import BadRequest, Conflict, Denied, NotFound, Precondition, Unauthorized
 from projects import rbac
 from projects.models import (
     Member,
@@ -38,34 +37,13 @@ from projects.services.robots import (
 from registry.models import Repository
 from registry.services.repositories import repository_ensure
 from tests.projects.company import Company, build, person, robot
+from tests.together import together
 
 PULL = frozenset({"repository:pull"})
 
 
 def pull(namespace: str, *more: str) -> list[Permission]:
     return [Permission("project", namespace, PULL | set(more))]
-
-
-def together(*calls: Callable[[], object]) -> list[object]:
-    """Runs `calls` at the same moment, each in its thread; what each returned or raised."""
-    results: list[object] = [None] * len(calls)
-    barrier = Barrier(len(calls))
-
-    def run(index: int) -> None:
-        barrier.wait()
-        try:
-            results[index] = calls[index]()
-        except HarborliteError as error:
-            results[index] = type(error)
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=(index,)) for index in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def version(row: models.Model) -> int:
