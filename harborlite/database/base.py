@@ -5,11 +5,13 @@ that is far too many. Here `close()` puts a healthy connection back and `connect
 costs nothing and "let go of the database while bytes move" is one call: `release()`.
 
 At most `DATABASE_POOL` connections are open; who finds none free waits up to `WAIT` seconds, then gets
-OperationalError, which the faces answer with 503. A connection idle for over `FRESH` seconds is tried before it
-is given out, so a restart of PostgreSQL heals by itself.
+OperationalError, which the faces answer with 503. A connection on whose socket something waits to be read is thrown
+away, for what PostgreSQL says unasked is farewell; one idle for over `FRESH` seconds is tried besides, before it is
+given out. So a restart of PostgreSQL heals by itself.
 """
 
 import os
+import select
 import threading
 import time
 from typing import Any
@@ -52,7 +54,7 @@ class Pool:
                 if idle is None:
                     return connect()
                 returned, connection = idle
-                if time.monotonic() - returned < FRESH or self._alive(connection):
+                if _is_silent(connection) and (time.monotonic() - returned < FRESH or self._alive(connection)):
                     return connection
                 connection.close()
         except BaseException:
@@ -84,6 +86,15 @@ class Pool:
         except Error:
             return False
         return True
+
+
+def _is_silent(connection: Any) -> bool:
+    """Nothing waits to be read from the server, not even the end."""
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 _pools: dict[str, Pool] = {}
