@@ -40,8 +40,9 @@ check: lint test ## What CI runs
 bench: $(VENV)/installed-dev ## Compare with other registries on this machine
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/installed ## Write docs/settings.md
+docs: $(VENV)/installed ## Write docs/settings.md and docs/configuration.md
 	$(DRY) $(BIN)/python -m harborlite.env
+	$(DRY) $(BIN)/python -m system.keys
 
 requirements: $(VENV)/installed ## Resolve requirements.txt and requirements-dev.txt anew
 	@$(PIP) install "uv<1"

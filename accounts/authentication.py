@@ -1,44 +1,35 @@
-"""Who sends a request: from the Basic header to an Actor.
+"""Who sends a request: from its Authorization header, or its session, to an Actor.
 
 People sign in with their password or a personal access token in its place, robots with their secret. Every failure
 is the same Unauthorized, after the same work: whether a name exists can be read neither from the answer nor from
-its time.
+its time. After too many wrong ones (accounts.lockout) it is TooManyRequests, whether the next one is right or not.
 """
 
 import base64
 import binascii
-import hmac
-import secrets
-import threading
-import time
-from collections import OrderedDict
 from datetime import timedelta
-from functools import lru_cache
-from typing import cast
+from typing import Literal, cast
 
-from django.conf import settings
-from django.contrib.auth.hashers import check_password, is_password_usable, make_password
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
 
-from accounts import services, tokens
-from accounts.actors import Actor, Kind
+from accounts import lockout, passwords, queries, services, sessions, tokens
 from accounts.models import AccessToken, User
-from accounts.names import MAX_LENGTH, ROBOT_MARK, fold, is_line
-from harborlite.errors import Unauthorized, Unavailable
+from accounts.names import MAX_LENGTH, ROBOT_MARK, fold
+from harborlite import origin
+from harborlite.actors import Actor, Kind
+from harborlite.errors import Unauthorized
+from harborlite.text import is_line
+from system import config
+
+How = Literal["password", "token", "session"]
+"""What proved who it is; `token` also for a robot's secret."""
 
 REFUSED = "invalid username or password"
-REMEMBERED_SECONDS = 60.0
-_REMEMBERED_MOST = 10_000
 _USED_STEP = timedelta(hours=1)
-_HASHES_AT_ONCE = 4  # each takes 19 MiB; the threads of a process together must not take its memory
-_HASH_WAIT = 10.0  # seconds
-
-_pepper = secrets.token_bytes(32)
-_remembered: "OrderedDict[bytes, float]" = OrderedDict()
-_remembered_lock = threading.Lock()
-_hashing = threading.BoundedSemaphore(_HASHES_AT_ONCE)
 
 
 def parse_basic(header: str) -> tuple[str, str] | None:
@@ -60,29 +51,83 @@ def actor_of(user: User) -> Actor:
 
 
 def authenticate_basic(username: str, secret: str) -> Actor:
-    """The actor that `username` and `secret` prove; Unauthorized when they prove none.
+    """The actor that `username` and `secret` prove; Unauthorized or TooManyRequests when they prove none.
 
-    One query; a token seen for the first time in an hour costs another, which writes that down.
+    One query, for a password that was right a minute ago, or a token; a password that was not seen for a minute costs
+    one more, and a token that was not seen for an hour one that writes that down.
     """
-    prefix = settings.ROBOT_NAME_PREFIX
-    is_robot = username.startswith(prefix)
-    login = ROBOT_MARK + username.removeprefix(prefix) if is_robot else username
-    # What can be no username is looked for all the same, as the empty name nobody has: it must cost what others cost.
-    key = fold(login) if is_line(username) and len(username) <= MAX_LENGTH else ""
-    user = _by_token(key, secret) if is_robot or secret.startswith(tokens.PREFIX) else None
-    if user is None and not is_robot:
-        user = _by_password(key, secret)
+    return _identify(username, secret)[0]
+
+
+def authenticate_person(username: str, password: str, *, is_told: bool) -> User:
+    """The person whose password it is, else as above. If `is_told`, a failure is written down in the audit trail."""
+    user = _by_password(_key(username), password, username, is_told=is_told)
     if user is None:
         raise Unauthorized(REFUSED)
-    return actor_of(user)
+    return user
 
 
-def _by_token(key: str, secret: str) -> User | None:
-    """The active account `key` if `secret` is a live token of it. The digest is looked up: no comparison to time."""
+class RestAuthentication(BaseAuthentication):
+    """DRF's seam: who sends a request to the REST API, and how they proved it (`request.auth`, a How).
+
+    A header is believed or refused, whatever session there is; a session has to prove that the request is no other
+    site's (accounts.sessions); without either it is nobody.
+    """
+
+    def authenticate(self, request: Request) -> tuple[Actor, How] | None:
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if not header:
+            return self._by_session(request)
+        scheme, _, value = header.strip().partition(" ")
+        if scheme.lower() == "bearer":
+            user = _by_token(value.strip())
+            if user is None:
+                raise Unauthorized("the token is not valid")
+            return actor_of(user), "token"
+        credentials = parse_basic(header)
+        if credentials is None:
+            raise Unauthorized("unknown kind of credentials; use Basic, or an access token as a bearer token")
+        return _identify(*credentials)
+
+    def _by_session(self, request: Request) -> tuple[Actor, How] | None:
+        user = sessions.user_of(request._request)
+        if user is None:
+            return None
+        sessions.require_token(request._request)
+        return actor_of(user), "session"
+
+
+def _identify(username: str, secret: str) -> tuple[Actor, How]:
+    prefix = config.get("robot_name_prefix")
+    if username.startswith(prefix):
+        key, how = _key(ROBOT_MARK + username.removeprefix(prefix)), "token"
+        if tokens.is_random(secret):
+            user = _by_token(secret, key)
+        else:  # somebody chose it, and so somebody may guess it
+            user = _by_password(key, secret, username, kind=User.Kind.ROBOT)
+    elif tokens.is_token(secret):
+        user, how = _by_token(secret, _key(username)), "token"
+    else:
+        user, how = _by_password(_key(username), secret, username), "password"
+    if user is None:
+        raise Unauthorized(REFUSED)
+    return actor_of(user), cast(How, how)
+
+
+def _key(username: str) -> str:
+    """What can be no username is looked for all the same, as the empty name nobody has: it costs what others cost."""
+    return fold(username) if is_line(username) and len(username) <= MAX_LENGTH else ""
+
+
+def _by_token(secret: str, key: str | None = None) -> User | None:
+    """The active account whose live token `secret` is, if it is that of `key`, when one is named.
+
+    The digest is looked up: no comparison to time. Without a name, it must be a person's.
+    """
+    whose = Q(user__kind=User.Kind.USER) if key is None else Q(user__username_key=key)
     token = (
         AccessToken.objects.select_related("user")
-        .filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
-        .filter(digest=tokens.digest(secret), user__username_key=key, user__is_active=True)
+        .filter(_live(), whose, digest=tokens.digest(secret), user__is_active=True)
         .first()
     )
     if token is None:
@@ -93,45 +138,23 @@ def _by_token(key: str, secret: str) -> User | None:
     return token.user
 
 
-def _by_password(key: str, secret: str) -> User | None:
-    """The active person `key` if `secret` is their password. The row is read every time, so changes count at once."""
-    nobody = _nobodys_password()
-    user = User.objects.filter(username_key=key, kind=User.Kind.USER).first()
-    encoded = user.password if user and is_password_usable(user.password) else nobody
-    if not _password_is_right(user, secret, encoded):
-        return None
-    return user if user and user.is_active else None
+def _live() -> Q:
+    return Q(expires_at=None) | Q(expires_at__gt=Now())
 
 
-@lru_cache(maxsize=1)
-def _nobodys_password() -> str:
-    return make_password(secrets.token_urlsafe(32))
+def _by_password(
+    key: str, password: str, name: str, *, kind: User.Kind = User.Kind.USER, is_told: bool = False
+) -> User | None:
+    """The active account `key` if `password` is its: of a person, or of a robot whose time is not over.
 
-
-def _password_is_right(user: User | None, secret: str, encoded: str) -> bool:
-    """Whether `secret` is what `encoded` keeps; a yes is remembered for a minute, bound to the account and the hash."""
-    try:
-        plain = secret.encode()
-    except UnicodeEncodeError:  # lone surrogates: no password has them, and they can't be hashed
-        plain, secret = b"", ""
-    memory = hmac.digest(_pepper, f"{user.pk if user else 0}\0{encoded}\0".encode() + plain, "sha256")
-    if _remembered.get(memory, 0.0) > time.monotonic():
-        return True
-
-    def rehash(password: str) -> None:
-        if user is not None:
-            services.password_rehash(user=user, password=password, encoded=encoded)
-
-    if not _hashing.acquire(timeout=_HASH_WAIT):
-        raise Unavailable("too many sign-ins at a time; try again later")
-    try:
-        right = check_password(secret, encoded, rehash)
-    finally:
-        _hashing.release()
-    if right:
-        with _remembered_lock:
-            _remembered[memory] = time.monotonic() + REMEMBERED_SECONDS
-            _remembered.move_to_end(memory)
-            if len(_remembered) > _REMEMBERED_MOST:
-                _remembered.popitem(last=False)
-    return right
+    The row is read every time, so changes count at once.
+    """
+    people = User.objects.filter(username_key=key, kind=kind)
+    if kind == User.Kind.ROBOT:
+        people = people.filter(Exists(AccessToken.objects.filter(_live(), user=OuterRef("pk"))))
+    doors = queries.closed_doors(key, lockout.source_of(origin.current().address))
+    user = people.annotate(is_locked=Exists(doors)).first()
+    if user and user.is_active and not user.is_locked and passwords.is_remembered(user, password):
+        return user
+    is_right = services.password_check(account=key, user=user, password=password, name=name, is_told=is_told)
+    return user if is_right else None

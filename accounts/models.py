@@ -3,13 +3,13 @@
     Group (child of Django's) --< User.groups >-- User --< AccessToken
                                                    |
                                        projects.Robot (kind "robot")
+    FailedSignIns: of any name, whether it is a User's or not
 
 `User.access_version` goes up whenever something is taken from the account; tokens issued before die by it.
 """
 
 from typing import ClassVar
 
-from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import Group as DjangoGroup
 from django.contrib.auth.models import PermissionsMixin
@@ -17,6 +17,7 @@ from django.db import models
 from django.db.models.functions import Lower, Now
 
 from accounts.names import ROBOT_MARK
+from system import config
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -63,7 +64,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def login(self) -> str:
         """What the account types to sign in: for robots with the configured prefix."""
         if self.kind == self.Kind.ROBOT:
-            return settings.ROBOT_NAME_PREFIX + self.username.removeprefix(ROBOT_MARK)
+            return str(config.get("robot_name_prefix")) + self.username.removeprefix(ROBOT_MARK)
         return self.username
 
 
@@ -111,3 +112,20 @@ class AccessToken(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class FailedSignIns(models.Model):
+    """Wrong passwords for `account` (a username_key, or lockout.ANYBODY) from one source (accounts.lockout) lately."""
+
+    account = models.CharField(max_length=255)
+    source = models.CharField(max_length=45)
+    failures = models.IntegerField()
+    last_at = models.DateTimeField(db_index=True)
+    locked_until = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["account", "source"], name="failedsignins_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.failures} for {self.account or 'anybody'} from {self.source}"

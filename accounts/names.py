@@ -10,7 +10,6 @@ _REFUSED = frozenset(',"~#$%:')  # Harbor's, and the colon, which HTTP Basic can
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
 _LOOK_ALIKE_SCRIPTS = frozenset({"ARMENIAN", "CHEROKEE", "COPTIC", "CYRILLIC", "GREEK", "LATIN", "LISU"})
 _DOT_ABOVE = "\u0307"  # can't be seen above an i, whose own dot it is
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def fold(username: str) -> str:
@@ -36,13 +35,3 @@ def why_refused(username: str, *, robot_prefix: str) -> str | None:
     if len(scripts & _LOOK_ALIKE_SCRIPTS) > 1:
         return "a username does not mix letters of scripts that look alike, such as Latin and Cyrillic"
     return None
-
-
-def is_text(text: str) -> bool:
-    """Whether `text` can be stored and shown: no control characters but line ends and tabs, nothing that reorders."""
-    return not any(c in _BIDI or (unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t") for c in text)
-
-
-def is_line(text: str) -> bool:
-    """Whether `text` is `is_text` and one line."""
-    return is_text(text) and not any(c in "\n\r\t\u2028\u2029" for c in text)

@@ -19,3 +19,13 @@ def random_secret() -> str:
 def digest(secret: str) -> str:
     """What is kept of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_random(text: str) -> bool:
+    """Whether `text` can be the secret that was made for a robot."""
+    return len(text) == _LENGTH and text.isascii() and text.isalnum()
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` can be the secret of an access token, which no password looks like."""
+    return text.startswith(PREFIX) and is_random(text.removeprefix(PREFIX))

@@ -29,7 +29,8 @@ TABLE: tuple[Variable, ...] = (
     Variable("HARBORLITE_ALLOWED_HOSTS", "list", "", "Further host names this server answers to, besides localhost, "
              "the bound address and the host of EXT_ENDPOINT."),
     Variable("HARBORLITE_TRUSTED_PROXIES", "list", "", "Addresses of reverse proxies whose X-Forwarded-For and "
-             "X-Forwarded-Proto are believed."),
+             "X-Forwarded-Proto are believed. Those who come through another proxy share its address, and its count of "
+             "wrong passwords."),
     Variable("HARBORLITE_WEB_PROCESSES", "int", "2", "Web server processes."),
     Variable("HARBORLITE_WEB_THREADS", "int", "64", "Threads of each web process."),
     Variable("HARBORLITE_WORKER_PROCESSES", "int", "2", "Processes of the Celery worker."),
@@ -40,7 +41,8 @@ TABLE: tuple[Variable, ...] = (
              "When not given, one is generated and kept in DATA/secret-key (mode 0600)."),
     # State.
     Variable("HARBORLITE_DATA", "path", "data", "Directory of everything kept on disk: embedded servers, blobs, "
-             "generated secrets."),
+             "generated secrets. A file ca.crt in it, the certificate of the authority that signed this server's, is "
+             "given to clients that ask for it."),
     Variable("DATABASE_URL", "secret", "", "postgres://USER:PASSWORD@HOST:PORT/NAME of an external PostgreSQL 15 or "
              "later. When empty, `harborlite serve` runs the embedded one under DATA."),
     Variable("REDIS_URL", "secret", "", "redis:// or rediss:// URL of an external Valkey or Redis. When empty, "
@@ -59,8 +61,6 @@ TABLE: tuple[Variable, ...] = (
     Variable("HARBORLITE_S3_REDIRECT", "bool", "true", "Answer blob downloads with 307 to a presigned URL. When "
              "false, the bytes are proxied."),
     # Limits.
-    Variable("TOKEN_EXPIRATION", "int", "30", "Minutes a registry token is valid."),
-    Variable("ROBOT_NAME_PREFIX", "text", "robot$", "What robot account names start with."),
     Variable("HARBORLITE_LEASE_SECONDS", "int", "7200", "Seconds a blob that no manifest references yet is kept after "
              "a client was told that it exists."),
     Variable("HARBORLITE_TOMBSTONE_SECONDS", "int", "86400", "Seconds between a blob's removal from the database and "
@@ -72,6 +72,9 @@ TABLE: tuple[Variable, ...] = (
              "request before it is cut."),
     Variable("HARBORLITE_MIN_RATE", "int", "1024", "Bytes per second, averaged over HARBORLITE_IDLE_SECONDS, below "
              "which an upload or a download is cut."),
+    # What administrators change while the server runs (docs/configuration.md).
+    Variable("CONFIG_OVERWRITE_JSON", "text", "", "JSON object of configuration keys whose values are fixed and can't "
+             "be changed while the server runs. A variable with a key's name in upper case fixes that one."),
     # Running.
     Variable("LOG_LEVEL", "text", "info", "debug, info, warning or error."),
     Variable("HARBORLITE_FAULTS", "path", "", "For tests: directory of armed failpoints (harborlite/faults.py). "
@@ -87,11 +90,20 @@ class InvalidSetting(Exception):
 
 
 def _raw(name: str) -> str:
+    given_text = given(name, is_secret=_BY_NAME[name].kind == "secret")
+    return _BY_NAME[name].default if given_text is None else given_text
+
+
+def given(name: str, *, is_secret: bool = False) -> str | None:
+    """What the environment says of `name`, which for a secret may stand in a file; None when it says nothing.
+
+    Also for the configuration's keys (system.keys), which have a table of their own.
+    """
     if value := os.environ.get(name):
         return value
-    file = os.environ.get(f"{name}_FILE") if _BY_NAME[name].kind == "secret" else None
+    file = os.environ.get(f"{name}_FILE") if is_secret else None
     if not file:
-        return _BY_NAME[name].default
+        return None
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:

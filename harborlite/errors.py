@@ -1,13 +1,14 @@
 """The one vocabulary of errors, for /v2 and the REST API alike. Pure.
 
-A class is a code, an HTTP status and a default message; services raise it, `harborlite.rest` alone renders it
+A class is a code, an HTTP status and a default message; services raise it, `harborlite.rest.answers` alone renders it
 as {"errors": [{"code", "message", "detail"}]}. Codes of the registry protocol are those of the OCI distribution
 spec 1.1, section "Error Codes"; the others are Harbor's.
 
     HarborliteError
       Unauthorized 401   Denied 403        NotFound 404       Conflict 409
       BadRequest 400     Precondition 412  TooLarge 413       TooManyRequests 429
-      Unavailable 503    StorageFull 507   RequestTimeout 408
+      Unavailable 503    StorageFull 507   RequestTimeout 408 ReadOnly, QuotaExceeded 403 (Denied)
+      MethodNotAllowed 405                 UnsupportedMediaType 415
       registry: NameInvalid NameUnknown DigestInvalid SizeInvalid RangeInvalid Unsupported
                 BlobUnknown BlobUploadUnknown
                 ManifestUnknown ManifestInvalid ManifestBlobUnknown ManifestTooLarge TagInvalid
@@ -46,6 +47,22 @@ class Unauthorized(HarborliteError):
 
 class Denied(HarborliteError):
     code, status, message = "DENIED", 403, "requested access to the resource is denied"
+
+
+class QuotaExceeded(Denied):
+    code, message = "QUOTA_EXCEEDED", "the project's quota has no room for this"
+
+
+class ReadOnly(Denied):
+    code, message = "READ_ONLY", "the system is in read only mode; any modification is prohibited"
+
+
+class MethodNotAllowed(HarborliteError):
+    code, status, message = "METHOD_NOT_ALLOWED", 405, "the method is not allowed here"
+
+
+class UnsupportedMediaType(HarborliteError):
+    code, status, message = "UNSUPPORTED_MEDIA_TYPE", 415, "the body's media type is not supported"
 
 
 class NotFound(HarborliteError):

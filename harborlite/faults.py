@@ -26,6 +26,9 @@ POINTS: dict[str, str] = {
     "manifest.before_commit": "rows are written, the transaction is open",
     "manifest.after_commit": "the manifest is committed, nothing was answered",
     "tag.between_lock_and_update": "the tag is locked, not moved",
+    "copy.before_tags": "blobs are linked and manifests inserted, the transaction is open",
+    "copy.before_commit": "the whole graph is there under its tags, the transaction is open",
+    "artifact.before_delete_commit": "the whole graph is gone, the transaction is open",
     "gc.before_object_delete": "the tombstone is due, its bytes are there",
     "gc.after_object_delete": "the bytes are gone, the tombstone is there",
 }

@@ -14,13 +14,19 @@ import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
+from drf_spectacular.types import OpenApiTypes
 from redis import Redis
+from rest_framework import serializers
+from rest_framework.request import Request
 
+from harborlite.rest.openapi import operation
+from harborlite.rest.views import RestView
 from registry.blobstore import blobstore
 
 FRESH = 2.0  # seconds
@@ -97,16 +103,37 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("ready\n", content_type="text/plain")
 
 
-@require_safe
-def health(_request: HttpRequest) -> HttpResponse:
-    components = [_told(component) for component in (CORE, DATABASE, STORAGE, BROKER)]
-    is_well = all(component["status"] == "healthy" for component in components)
-    return JsonResponse({"status": "healthy" if is_well else "unhealthy", "components": components})
+class ComponentOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    status = serializers.ChoiceField(["healthy", "unhealthy"])
+    error = serializers.CharField(required=False)
 
 
-@require_safe
-def ping(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse("Pong", content_type="text/plain")
+class HealthOut(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(["healthy", "unhealthy"])
+    components = ComponentOut(many=True)
+
+
+class Health(RestView):
+    authentication_classes = ()
+    needs = {"GET": None}
+
+    @operation(gives=HealthOut)
+    def get(self, request: Request) -> HttpResponse:
+        """How every part is"""
+        components = [_told(component) for component in (CORE, DATABASE, STORAGE, BROKER)]
+        is_well = all(component["status"] == "healthy" for component in components)
+        return self.shown(HealthOut({"status": "healthy" if is_well else "unhealthy", "components": components}))
+
+
+class Ping(RestView):
+    authentication_classes = ()
+    needs = {"GET": None}
+
+    @operation(gives=OpenApiTypes.STR, media="text/plain")
+    def get(self, request: Request) -> HttpResponse:
+        """Whether the server answers"""
+        return HttpResponse("Pong", content_type="text/plain; charset=utf-8")
 
 
 def _told(component: Component) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
+from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 
 from harborlite import env
@@ -56,6 +57,11 @@ class TransferSlot:
 
 
 # Requests.
+
+
+def external_url(request: HttpRequest) -> str:
+    """Scheme and host under which this client reaches us: EXT_ENDPOINT, else the request's own, checked, host."""
+    return settings.EXT_ENDPOINT or f"{request.scheme}://{request.get_host()}"
 
 
 class Body:

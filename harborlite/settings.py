@@ -36,8 +36,11 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.staticfiles",
     "guardian",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "system",
     "accounts",
     "projects",
@@ -46,6 +49,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "system.middleware.request_id",
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "system.middleware.read_only",
+    "accounts.sessions.for_browsers",
 ]
 
 # The database: PostgreSQL alone. Without DATABASE_URL, the embedded one's socket under DATA.
@@ -88,8 +94,16 @@ AUTH_USER_MODEL = "accounts.User"
 ANONYMOUS_USER_NAME = None  # guardian: no database row stands for the anonymous user
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"]
 PASSWORD_HASHERS = ["accounts.hashers.Argon2", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
-TOKEN_SECONDS = env.integer("TOKEN_EXPIRATION") * 60
-ROBOT_NAME_PREFIX = env.text("ROBOT_NAME_PREFIX")
+
+# Browsers' sessions (accounts.sessions), under Harbor's names.
+
+SESSION_COOKIE_NAME = "sid"
+CSRF_COOKIE_NAME = "_gorilla_csrf"
+CSRF_HEADER_NAME = "HTTP_X_HARBOR_CSRF_TOKEN"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_AGE = None  # it goes with the browser
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = EXT_ENDPOINT.startswith("https://")
+CSRF_TRUSTED_ORIGINS = ["://".join(urlsplit(EXT_ENDPOINT)[:2])] if EXT_ENDPOINT else []
 
 # Blobs.
 
@@ -155,12 +169,27 @@ MIN_RATE = env.integer("HARBORLITE_MIN_RATE")
 # Faces.
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.RestAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [],
-    "EXCEPTION_HANDLER": "harborlite.rest.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "harborlite.rest.openapi.Schema",
+    "EXCEPTION_HANDLER": "harborlite.rest.answers.exception_handler",
     "UNAUTHENTICATED_USER": None,
+}
+SYSTEM_ACTIONS = "projects.rbac.system_actions"  # harborlite.rest asks who may do what outside projects
+SPECTACULAR_SETTINGS = {
+    "TITLE": "harborlite",
+    "DESCRIPTION": "Harbor's REST API, version 2.0, and what harborlite adds to it.",
+    "VERSION": "2.0",
+    "PREPROCESSING_HOOKS": ["harborlite.rest.openapi.only_the_api"],
+    "PATH_CONVERTER_OVERRIDES": {
+        "repository": {
+            "type": "string",
+            "description": "The repository's path inside the project. Encode its slashes twice: a%252Fb.",
+        }
+    },
+    "SORT_OPERATION_PARAMETERS": False,
 }
 TEMPLATES = [
     {
@@ -171,6 +200,7 @@ TEMPLATES = [
 ]
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True  # files are served from where they are: no step collects them first
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

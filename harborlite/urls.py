@@ -1,17 +1,29 @@
 """Where everything is mounted."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 
-from harborlite import health
+from accounts.urls import session_urlpatterns as sessions
+from harborlite import docs, health
+from harborlite.rest.views import NoSuchOperation
+from registry.urls import api_urlpatterns as registry_api
 
 urlpatterns = [
     path("", include("registry.urls")),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
-    path("api/v2.0/health", health.health),
-    path("api/v2.0/ping", health.ping),
+    path("", include(sessions)),
+    path("api/docs", docs.page),
+    path("api/version", docs.version),
+    path("api/v2.0/openapi.json", docs.openapi, name="openapi"),
+    path("api/v2.0/health", health.Health.as_view()),
+    path("api/v2.0/ping", health.Ping.as_view()),
+    path("api/v2.0/", include("system.urls")),
+    path("api/v2.0/", include("accounts.urls")),
+    path("api/v2.0/", include("projects.urls")),
+    path("api/v2.0/", include(registry_api)),
+    re_path("^api/", NoSuchOperation.as_view()),
 ]
 
-handler400 = "harborlite.rest.bad_request"
-handler404 = "harborlite.rest.not_found"
-handler500 = "harborlite.rest.server_error"
+handler400 = "harborlite.rest.answers.bad_request"
+handler404 = "harborlite.rest.answers.not_found"
+handler500 = "harborlite.rest.answers.server_error"

@@ -3,7 +3,8 @@
     Project --< Member >-- User or Group        what people see and edit: a role
        |--< ProjectUserObjectPermission         what decides: the same role as a guardian object permission,
        |--< ProjectGroupObjectPermission          written with the Member in one transaction (projects.rbac)
-       '--< Robot --< RobotPermission >-- Project
+       |--< Robot --< RobotPermission >-- Project
+       '--- Quota, QuotaEntry                   how many bytes it may hold, and the ledger of what it holds
 
 `Project.access_version` goes up whenever somebody loses something in the project; tokens issued before die by it.
 """
@@ -12,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import MD5, Cast, Now
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from accounts.models import Group
@@ -26,6 +27,10 @@ class Project(models.Model):
     is_public = models.BooleanField(default=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="owned_projects")
     access_version = models.IntegerField(default=1)
+    metadata: "models.JSONField[Any]" = models.JSONField(default=dict)
+    """Harbor's flags by name, all values strings ("true"); `public` is not among them, that is `is_public`."""
+    cve_allowlist: "models.JSONField[Any]" = models.JSONField(default=dict)
+    """{"items": ["CVE-2024-1", ...], "expires_at": unix seconds or null}"""
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -148,3 +153,96 @@ class RobotPermission(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.project_id or '*'}"
+
+
+class Label(models.Model):
+    """A coloured word to put on artifacts: of one project, or (project null) of the whole instance."""
+
+    project = models.ForeignKey(Project, models.CASCADE, null=True, related_name="labels")
+    name = models.CharField(max_length=128)
+    description = models.CharField(max_length=1024, blank=True, default="")
+    color = models.CharField(max_length=16, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name"], nulls_distinct=False, name="label_unique_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ImmutableRule(models.Model):
+    """Tags that its `tag_selectors` choose never move nor go, in the repositories that its `scope_selectors` choose."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="immutable_rules")
+    is_disabled = models.BooleanField(default=False)
+    priority = models.IntegerField(default=0)
+    template = models.CharField(max_length=64, default="immutable_template")
+    scope_selectors: "models.JSONField[Any]" = models.JSONField(default=dict)
+    """{"repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]}"""
+    tag_selectors: "models.JSONField[Any]" = models.JSONField(default=list)
+    """[{"kind": "doublestar", "decoration": "matches", "pattern": "v*"}]"""
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            # Of digests: patterns may be longer than an index can hold.
+            models.UniqueConstraint(
+                "project",
+                MD5(Cast("scope_selectors", models.TextField())),
+                MD5(Cast("tag_selectors", models.TextField())),
+                name="immutablerule_unique",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id}: {self.tag_selectors}"
+
+
+class Quota(models.Model):
+    """How many bytes a project may hold. It holds `folded` and the sum of its QuotaEntry rows together.
+
+    No request changes a row of this table but one that sets the limit: what every push had to change would be waited
+    for by every other push. A background task folds entries in.
+    """
+
+    UNLIMITED = -1
+
+    project = models.OneToOneField(Project, models.CASCADE, related_name="quota")
+    hard = models.BigIntegerField(default=UNLIMITED)
+    """Bytes; UNLIMITED for no limit."""
+    folded = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(condition=models.Q(hard=-1) | models.Q(hard__gt=0), name="quota_limit_sensible"),
+            models.CheckConstraint(condition=models.Q(folded__gte=0), name="quota_never_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id}: {self.hard}"
+
+
+class QuotaEntry(models.Model):
+    """So many bytes came to a project, or (negative) went: written in the transaction that links or unlinks them."""
+
+    # Without the database's check, which would lock the project's row for every push: what is charged has a row of its
+    # own with a foreign key.
+    project = models.ForeignKey(Project, models.CASCADE, related_name="quota_entries", db_constraint=False)
+    delta = models.BigIntegerField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.project_id}: {self.delta:+}"

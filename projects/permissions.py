@@ -29,12 +29,12 @@ class Permission:
 def parse(value: object) -> list[Permission]:
     """The permissions that `value`, decoded JSON, describes, one a namespace. BadRequest when anything is unknown."""
     if not isinstance(value, list) or not value:
-        raise BadRequest("permissions is a list of at least one permission")
+        raise BadRequest("permissions: a list of at least one permission")
     found: dict[tuple[str, str], frozenset[str]] = {}
     for entry in value:
         kind, namespace, access = _fields(entry, "kind", "namespace", "access")
         if not isinstance(kind, str) or not isinstance(namespace, str) or not isinstance(access, list) or not access:
-            raise BadRequest("a permission has a kind, a namespace and a list of at least one access")
+            raise BadRequest("permissions: each has a kind, a namespace and a list of at least one access")
         found[kind, namespace] = found.get((kind, namespace), frozenset()) | {_action(item) for item in access}
     return [check(Permission(kind, namespace, actions)) for (kind, namespace), actions in found.items()]
 
@@ -47,10 +47,11 @@ def check(permission: Permission) -> Permission:
         case "system", "/":
             known = SYSTEM_ACTIONS
         case kind, namespace:
-            raise BadRequest(f"there are no permissions of kind {kind!a} for namespace {namespace!a}")
+            raise BadRequest(f"permissions: there are none of kind {kind!a} for namespace {namespace!a}")
     unknown = permission.actions - known
     if unknown or not permission.actions:
-        raise BadRequest(f"a robot can't be given {', '.join(sorted(unknown)) or 'nothing'}", detail=sorted(unknown))
+        refused = ", ".join(sorted(unknown)) or "nothing"
+        raise BadRequest(f"permissions: a robot can't be given {refused}", detail=sorted(unknown))
     return permission
 
 
@@ -72,14 +73,14 @@ def render(permissions: Iterable[Permission]) -> list[dict[str, Any]]:
 def _action(item: object) -> str:
     resource, action, effect = _fields(item, "resource", "action", "effect")
     if not isinstance(resource, str) or not isinstance(action, str):
-        raise BadRequest("an access has a resource and an action")
+        raise BadRequest("permissions: an access has a resource and an action")
     if effect not in (None, "", "allow"):
         # Nothing here takes away again; to pass over a `deny` would grant what was meant to be refused.
-        raise BadRequest("the only effect of an access is allow")
+        raise BadRequest("permissions: the only effect of an access is allow")
     return f"{resource}:{action}"
 
 
 def _fields(value: object, *names: str) -> tuple[object, ...]:
     if not isinstance(value, dict):
-        raise BadRequest("permissions and accesses are objects")
+        raise BadRequest("permissions: they and their accesses are objects")
     return tuple(value.get(name) for name in names)

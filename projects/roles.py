@@ -38,6 +38,9 @@ _LABELS = {
 }
 
 
+HIGHEST_FIRST = (Role.ADMIN, Role.MAINTAINER, Role.DEVELOPER, Role.GUEST, Role.LIMITED_GUEST)
+
+
 def _table(text: str) -> frozenset[str]:
     """Actions of lines such as `tag list create`."""
     rows = (line.split() for line in text.strip().splitlines())
@@ -166,6 +169,12 @@ SYSTEM_ACTIONS = _table("""
     user-group         create read update delete list
 """)
 """What a robot of the system may be given outside projects."""
+
+ADMINISTRATOR_ACTIONS = SYSTEM_ACTIONS | _table("""
+    configuration      read update
+    robot              update
+""")
+"""What an administrator of the system may outside projects."""
 
 
 def closed(actions: frozenset[str]) -> frozenset[str]:

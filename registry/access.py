@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from accounts import queries as accounts_queries
-from accounts.actors import ANONYMOUS, Actor
+from harborlite.actors import ANONYMOUS, Actor
 from harborlite.errors import BadRequest, Denied, NameInvalid, Unauthorized
 from projects import rbac
 from registry.oci import names

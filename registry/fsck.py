@@ -3,6 +3,8 @@
 blob      each blob's bytes are stored, in full length; with `deep`, they have its digest
 content   each manifest's bytes have its digest and its references are those its bytes name
 tenancy   tags, links and children stay inside their repository
+list      each manifest is in lists of artifacts or not as its tags and indexes say, and repositories count them right
+quota     each project is charged for the blobs that its repositories link, each once
 upload    what an upload session says it has is stored
 stray     each stored object is named by a blob, an upload or a tombstone
 """
@@ -10,14 +12,28 @@ stray     each stored object is named by a blob, an upload or a tombstone
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from harborlite.errors import HarborliteError
+from projects import quota as projects_quota
+from projects.models import Project
 from registry.blobstore import NotThere, blobstore
-from registry.models import Blob, Manifest, ManifestReference, Tag, Tombstone, Upload
+from registry.models import (
+    Blob,
+    Manifest,
+    ManifestReference,
+    ProjectBlob,
+    RepositoryBlob,
+    Tag,
+    Tombstone,
+    Upload,
+)
 from registry.oci import manifest as oci_manifest
 from registry.oci.digest import Digest
+from registry.services import listed
 from registry.services.blobs import blob_digest
 
 BATCH = 1000  # rows or keys
@@ -40,6 +56,8 @@ def check(*, deep: bool = False) -> Iterator[Violation]:
     yield from _blobs(deep=deep)
     yield from _manifests()
     yield from _tenancy()
+    yield from (Violation("list", subject, problem) for subject, problem in listed.unsettled())
+    yield from _quotas()
     yield from _uploads()
     yield from _strays()
 
@@ -94,6 +112,26 @@ def _tenancy() -> Iterator[Violation]:
     wrong |= Q(child__isnull=False) & ~Q(child__digest=F("digest"))
     for reference in ManifestReference.objects.filter(wrong):
         yield Violation("content", f"{reference.kind} {reference.digest}", "points at something else")
+
+
+def _quotas() -> Iterator[Violation]:
+    elsewhere = ~Q(holding__project=F("repository__project")) | ~Q(holding__blob=F("blob"))
+    for link in RepositoryBlob.objects.filter(elsewhere).select_related("blob"):
+        yield Violation("quota", link.blob.digest, f"repository {link.repository_id} has something else charged for it")
+    holdings = ProjectBlob.objects.order_by("pk").select_related("project", "blob")
+    for holding in holdings.exclude(size=F("blob__size")):
+        yield Violation("quota", holding.blob.digest, f"{holding.project} is charged {holding.size} bytes for it")
+    for holding in holdings.filter(links=None):
+        yield Violation("quota", holding.blob.digest, f"{holding.project} is charged for it and does not link it")
+    # One statement, so that pushes that are under way don't come between what is charged and what is held.
+    held = (
+        ProjectBlob.objects.filter(project=OuterRef("project")).order_by().values("project").annotate(sum=Sum("size"))
+    )
+    quotas: QuerySet[Any] = projects_quota.quotas_list()
+    for quota in quotas.annotate(held=Coalesce(Subquery(held.values("sum")), 0)).exclude(used=F("held")):
+        yield Violation("quota", quota.project.name, f"it is charged {quota.used} bytes and holds {quota.held}")
+    for name in Project.objects.filter(quota=None).values_list("name", flat=True):
+        yield Violation("quota", name, "it has none")
 
 
 def _uploads() -> Iterator[Violation]:

@@ -1,7 +1,9 @@
 """The content model: what a repository holds, and the life of a blob.
 
+    Project ------- ProjectBlob -----.              what the project's quota is charged for
+        |              ^              v
     Repository -- RepositoryBlob -- Blob            bytes in object storage under Blob.storage_key
-        |    \\                       ^
+        |    \\         ^
         |     Manifest -- ManifestReference         a manifest's bytes are a column; references are rows
         |         ^
         |-- Tag --'                                 TagMove: one row for every move of a tag
@@ -18,7 +20,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from projects.models import Project
+from projects.models import Label, Project
 
 
 class Repository(models.Model):
@@ -26,10 +28,30 @@ class Repository(models.Model):
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="repositories")
     name = models.CharField(max_length=255)
+    description = models.TextField(blank=True, default="")
+    pull_count = models.BigIntegerField(default=0)
+    artifact_count = models.BigIntegerField(default=0)
+    """How many of its manifests have `is_listed`; services.listed keeps both."""
     created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "name"], name="repository_unique_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RepositoryRedirect(models.Model):
+    """The name a repository had before it was renamed: requests to it are answered as by the repository."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="repository_redirects")
+    name = models.CharField(max_length=255)
+    repository = models.ForeignKey(Repository, models.CASCADE, related_name="redirects")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="repositoryredirect_unique_name")]
 
     def __str__(self) -> str:
         return self.name
@@ -47,11 +69,31 @@ class Blob(models.Model):
         return self.digest
 
 
+class ProjectBlob(models.Model):
+    """The blob is in some repository of the project, whose quota is charged for its `size` once.
+
+    Whoever inserts the row charges the project, and whoever deletes it releases that, in the same transaction. The
+    links' foreign key to it is the proof that what is linked is charged.
+    """
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="+")
+    blob = models.ForeignKey(Blob, models.PROTECT, related_name="holdings")
+    size = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "blob"], name="projectblob_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.project_id}:{self.blob_id}"
+
+
 class RepositoryBlob(models.Model):
     """The blob may be read in this repository; until `leased_until` it is kept though nothing references it."""
 
     repository = models.ForeignKey(Repository, models.PROTECT, related_name="blob_links")
     blob = models.ForeignKey(Blob, models.PROTECT, related_name="links")
+    holding = models.ForeignKey(ProjectBlob, models.PROTECT, related_name="links")
+    """The same blob in the repository's project."""
     leased_until = models.DateTimeField()
 
     class Meta:
@@ -64,14 +106,33 @@ class RepositoryBlob(models.Model):
 class Manifest(models.Model):
     """A manifest as pushed into a repository: `content` holds its exact bytes."""
 
-    repository = models.ForeignKey(Repository, models.PROTECT, related_name="manifests")
+    # The unique constraint and the indexes below begin with these two, so they need no index of their own.
+    repository = models.ForeignKey(Repository, models.PROTECT, related_name="manifests", db_index=False)
     digest = models.CharField(max_length=135)
     media_type = models.CharField(max_length=255)
     artifact_type = models.CharField(max_length=255, null=True)  # noqa: DJ001 - an absent type differs from an empty one
     subject_digest = models.CharField(max_length=135, null=True)  # noqa: DJ001 - most manifests have none
     annotations: "models.JSONField[Any]" = models.JSONField(default=dict)
     size = models.BigIntegerField()
+    """Of `content`, in bytes."""
     content = models.BinaryField()
+    project = models.ForeignKey(Project, models.PROTECT, related_name="+", db_index=False)
+    """The repository's, so that a project's artifacts are one range of an index."""
+    type = models.CharField(max_length=255, default="UNKNOWN")
+    """Harbor's word for what it is: IMAGE, CHART, CNAB, WASM ...; else from the artifact's media type."""
+    config_media_type = models.CharField(max_length=255, blank=True, default="")
+    """Harbor's media_type of the artifact: its config's, of an index its own."""
+    artifact_size = models.BigIntegerField(default=0)
+    """Bytes of the manifest, its config and layers; of an index with those of its children."""
+    extra_attrs: "models.JSONField[Any]" = models.JSONField(default=dict)
+    """What its config says: architecture, os, created, author, config (Harbor's extra_attrs)."""
+    accessory_of = models.CharField(max_length=135, null=True)  # noqa: DJ001 - most are no accessory
+    """The digest it signs or describes: its subject, or the digest in a legacy cosign tag."""
+    accessory_type = models.CharField(max_length=32, default="subject.accessory")
+    """Harbor's word for what it is to its subject, if it has one: signature.cosign, signature.notation ..."""
+    is_listed = models.BooleanField(default=True)
+    """Whether lists of artifacts show it: not when it is an accessory, or a child of an index without a tag."""
+    pulled_at = models.DateTimeField(null=True)
     pushed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     pushed_at = models.DateTimeField(db_default=Now())
 
@@ -83,10 +144,38 @@ class Manifest(models.Model):
                 name="manifest_referrers",
                 condition=models.Q(subject_digest__isnull=False),
             ),
+            models.Index(
+                fields=["repository", "accessory_of", "id"],
+                name="manifest_accessories",
+                condition=models.Q(accessory_of__isnull=False),
+            ),
+            models.Index(
+                fields=["repository", "-pushed_at", "-id"],
+                name="manifest_listed",
+                condition=models.Q(is_listed=True),
+            ),
+            # With the type, so that lists of one type are counted from the index alone.
+            models.Index(
+                fields=["project", "is_listed", "-pushed_at", "-id"], include=["type"], name="manifest_of_project"
+            ),
         ]
 
     def __str__(self) -> str:
         return self.digest
+
+
+class ManifestLabel(models.Model):
+    """A label on an artifact."""
+
+    manifest = models.ForeignKey(Manifest, models.CASCADE, related_name="label_links")
+    label = models.ForeignKey(Label, models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["manifest", "label"], name="manifestlabel_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.manifest_id}: {self.label_id}"
 
 
 class ManifestReference(models.Model):
@@ -109,6 +198,8 @@ class ManifestReference(models.Model):
     size = models.BigIntegerField()
     link = models.ForeignKey(RepositoryBlob, models.PROTECT, null=True, related_name="references")
     child = models.ForeignKey(Manifest, models.PROTECT, null=True, related_name="parents")
+    shown: "models.JSONField[Any]" = models.JSONField(default=dict)
+    """Of a child: platform, annotations and urls as its index tells them, each only when there."""
 
     class Meta:
         constraints = [
@@ -124,12 +215,14 @@ class Tag(models.Model):
 
     repository = models.ForeignKey(Repository, models.PROTECT, related_name="tags")
     name = models.CharField(max_length=128, db_collation="C")
-    manifest = models.ForeignKey(Manifest, models.PROTECT, related_name="tags")
+    manifest = models.ForeignKey(Manifest, models.PROTECT, related_name="tags", db_index=False)
     created_at = models.DateTimeField(db_default=Now())
     moved_at = models.DateTimeField(db_default=Now())
+    pulled_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository", "name"], name="tag_unique_name")]
+        indexes = [models.Index(fields=["manifest", "name"], name="tag_of_manifest")]
 
     def __str__(self) -> str:
         return self.name
@@ -138,7 +231,8 @@ class Tag(models.Model):
 class TagMove(models.Model):
     """History: `tag` went from one digest to another (null: was not there, or was deleted)."""
 
-    repository = models.ForeignKey(Repository, models.CASCADE, related_name="tag_moves")
+    # Both indexes begin with it, so it needs none of its own.
+    repository = models.ForeignKey(Repository, models.CASCADE, related_name="tag_moves", db_index=False)
     tag = models.CharField(max_length=128, db_collation="C")
     from_digest = models.CharField(max_length=135, null=True)  # noqa: DJ001
     to_digest = models.CharField(max_length=135, null=True)  # noqa: DJ001
@@ -146,7 +240,10 @@ class TagMove(models.Model):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(fields=["repository", "tag", "id"], name="tagmove_history")]
+        indexes = [
+            models.Index(fields=["repository", "tag", "id"], name="tagmove_history"),
+            models.Index(fields=["repository", "id"], name="tagmove_of_repository"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.tag}: {self.from_digest} -> {self.to_digest}"

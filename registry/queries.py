@@ -6,12 +6,27 @@ from datetime import timedelta
 from itertools import accumulate
 
 from django.conf import settings
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Sum, Value
+from django.db.models.functions import Concat, Now
 
+from harborlite.actors import Actor
+from harborlite.errors import NotFound
+from projects import rbac
 from projects.models import Project
-from registry.models import Manifest, ManifestReference, Repository, RepositoryBlob, Tag
+from registry.models import (
+    Blob,
+    Manifest,
+    ManifestReference,
+    Repository,
+    RepositoryBlob,
+    RepositoryRedirect,
+    Tag,
+    TagMove,
+)
+from registry.oci import names
 from registry.oci.digest import Digest
+
+_FULL_NAME = Concat("project__name", Value("/"), "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,58 @@ class FoundManifest:
     digest: str
     media_type: str
     content: bytes
+
+
+def repositories_of(projects: QuerySet[Project]) -> QuerySet[Repository]:
+    """The repositories of `projects`, each with its `full_name` (PROJECT/PATH)."""
+    return Repository.objects.filter(project__in=projects).annotate(full_name=_FULL_NAME)
+
+
+def repositories_called(projects: QuerySet[Project], part: str) -> QuerySet[Repository]:
+    """The repositories of `projects` whose full name has that part, by it, with their projects."""
+    rows = Repository.objects.filter(project__in=projects).annotate(full_name=_FULL_NAME).select_related("project")
+    return rows.filter(full_name__icontains=part).order_by("full_name")
+
+
+def statistics(actor: Actor) -> dict[str, int]:
+    """Harbor's counts of what `actor` may see, and for administrators of everything. At most 3 queries."""
+    counts: dict[str, int] = {}
+    seen = rbac.visible_projects(actor)
+    for name, rows, flag in (
+        ("project", seen, "is_public"),
+        ("repo", Repository.objects.filter(project__in=seen), "project__is_public"),
+    ):
+        found = rows.aggregate(
+            public=Count("pk", filter=Q(**{flag: True})), private=Count("pk", filter=Q(**{flag: False}))
+        )
+        counts[f"public_{name}_count"], counts[f"private_{name}_count"] = found["public"], found["private"]
+        counts[f"total_{name}_count"] = found["public"] + found["private"] if actor.is_admin else 0
+    stored = Blob.objects.aggregate(sum=Sum("size"))["sum"] if actor.is_admin else None
+    return {**counts, "total_storage_consumption": int(stored or 0)}
+
+
+def redirects_of(repository: Repository) -> QuerySet[RepositoryRedirect]:
+    """The names that `repository` had before and that go on standing for it, by name."""
+    return repository.redirects.order_by("name")
+
+
+def repository_get(project: Project, path: str) -> Repository:
+    """The repository that `path` stands for in `project`, see `repository_called`. NotFound when there is none."""
+    found = repository_called(project.pk, path) if names.is_name(f"{project.name}/{path}") else None
+    if found is None:
+        raise NotFound("there is no such repository")
+    found.project = project
+    return found
+
+
+def repository_called(project_id: int, path: str) -> Repository | None:
+    """The repository that has the name `path`, or had it before it was renamed and no other one took it.
+
+    One query for both, so that one that is being renamed is found at any moment.
+    """
+    now = Repository.objects.filter(project_id=project_id, name=path)
+    before = Repository.objects.filter(redirects__project_id=project_id, redirects__name=path)
+    return next(iter(now.union(before, all=True)[:1]), None)
 
 
 def blob_find(repository_id: int | None, digest: Digest) -> FoundBlob | None:
@@ -69,6 +136,50 @@ def manifest_resolve(repository_id: int | None, reference: str | Digest) -> Foun
         manifests = manifests.filter(tags__name=reference, tags__repository_id=repository_id)
     row = manifests.values_list("pk", "digest", "media_type", "content").first()
     return FoundManifest(row[0], row[1], row[2], bytes(row[3])) if row else None
+
+
+def tags_of(manifest: Manifest) -> QuerySet[Tag]:
+    """The tags of `manifest`."""
+    return Tag.objects.filter(manifest=manifest)
+
+
+def tag_get(repository: Repository, name: str) -> Tag:
+    """The tag `name` of `repository`; NotFound when there is none."""
+    tag = Tag.objects.filter(repository=repository, name=name).first()
+    if tag is None:
+        raise NotFound(f"there is no tag {name}")
+    return tag
+
+
+def tag_moves(repository: Repository, name: str | None = None) -> QuerySet[TagMove]:
+    """The history of the tags of `repository`, or of one, with whether it still holds what they pointed to.
+
+    As `from_exists` and `to_exists`.
+    """
+    held = Manifest.objects.filter(repository=OuterRef("repository"))
+    moves = TagMove.objects.filter(repository=repository, **({} if name is None else {"tag": name}))
+    return moves.annotate(
+        from_exists=Exists(held.filter(digest=OuterRef("from_digest"))),
+        to_exists=Exists(held.filter(digest=OuterRef("to_digest"))),
+    )
+
+
+def digest_to_restore(
+    repository: Repository, name: str, *, digest: str | None = None, move_id: int | None = None
+) -> str:
+    """`digest`, which the tag pointed to before; or what it pointed to after its move `move_id`.
+
+    After the move that deleted it that is what it pointed to until then. NotFound when there was no such thing.
+    """
+    moves = TagMove.objects.filter(repository=repository, tag=name)
+    if digest is not None:
+        if not moves.filter(Q(from_digest=digest) | Q(to_digest=digest)).exists():
+            raise NotFound(f"the tag {name} never pointed to {digest}")
+        return digest
+    move = moves.filter(pk=move_id).first() if move_id is not None else None
+    if move is None:
+        raise NotFound(f"the tag {name} has no move {move_id}")
+    return move.to_digest or move.from_digest or ""
 
 
 def tags_page(repository_id: int, *, after: str, limit: int) -> tuple[list[str], bool]:

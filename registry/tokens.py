@@ -10,11 +10,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings
 from django.core import signing
 
-from accounts.actors import ANONYMOUS, Actor
+from harborlite.actors import ANONYMOUS, Actor
 from harborlite.errors import BadRequest, Unauthorized
+from system import config
 
 SALT = "harborlite.registry.token"
 MAX_LENGTH = 16_000  # characters: with its name, the header must fit what the web server takes (16 KiB)
@@ -40,11 +40,16 @@ class Token:
     grants: dict[str, Grant] = field(default_factory=dict)
 
 
-def issue(actor: Actor, grants: list[Grant]) -> str:
-    """The text of a token for `actor`, valid for settings.TOKEN_SECONDS. BadRequest when no request could carry it."""
+def lifetime() -> int:
+    """Seconds a token is valid that is issued now."""
+    return int(config.get("token_expiration")) * 60
+
+
+def issue(actor: Actor, grants: list[Grant], *, seconds: int | None = None) -> str:
+    """The text of a token for `actor`, valid for `seconds` or lifetime(). BadRequest when no header holds it."""
     payload = {
         "u": [actor.user_id, actor.username, actor.kind, actor.is_admin, actor.version],
-        "e": int(time.time()) + settings.TOKEN_SECONDS,
+        "e": int(time.time()) + (lifetime() if seconds is None else seconds),
         "g": [[g.name, g.project_id, g.project_version, sorted(g.granted), sorted(g.asked)] for g in grants],
     }
     text = signing.dumps(payload, salt=SALT)

@@ -1,13 +1,31 @@
-"""What every request passes: its id, and the framing of its answer."""
+"""What every request passes: its id, the framing of its answer, and the gate of a server that is read only."""
 
 import re
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
+from ipaddress import ip_address, ip_network
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from harborlite.actors import ANONYMOUS
+from harborlite.errors import Denied, HarborliteError
+from harborlite.origin import Origin, began
+from harborlite.rest import answers
+from system import config
+
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_OPEN = frozenset({
+    ("PUT", "/api/v2.0/configurations"),
+    ("POST", "/c/login"),
+    ("POST", "/c/log_out"),
+    ("POST", "/c/userExists"),
+    ("POST", "/service/token"),
+})  # fmt: skip
+"""What can be done while the server is read only: settings, signing in and out, tokens."""
 BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
@@ -16,11 +34,64 @@ def request_id(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
 
     def middleware(request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-Id", "")
-        request.META["harborlite.request_id"] = given if _ID.match(given) else uuid.uuid4().hex
-        response = get_response(request)
-        response["X-Request-Id"] = request.META["harborlite.request_id"]
+        request_id = request.META["harborlite.request_id"] = given if _ID.match(given) else uuid.uuid4().hex
+        with began(Origin(ANONYMOUS, client_address(request), request_id)):
+            response = get_response(request)
+        response["X-Request-Id"] = request_id
         if not response.streaming and response.status_code not in BODILESS and "Content-Length" not in response:
             response["Content-Length"] = str(len(response.content))
         return response
 
     return middleware
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address that a request comes from. Only trusted proxies are believed about whom they speak for.
+
+    The rightmost address in X-Forwarded-For that is no trusted proxy: what stands left of it, a client can invent.
+    """
+    address = str(request.META.get("REMOTE_ADDR", ""))
+    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    trusted = tuple(settings.TRUSTED_PROXIES)
+    while trusted and hops and _is_address(hops[-1]) and _is_one_of(address, trusted):
+        address = hops.pop()
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _is_one_of(address: str, proxies: tuple[str, ...]) -> bool:
+    """Whether `proxies`, addresses and networks, or * for all, have `address` among them, as the web server has it."""
+    if not _is_address(address):
+        return False
+    return any(text == "*" or ip_address(address) in ip_network(text, strict=False) for text in proxies)
+
+
+def read_only(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """While administrators have made the server read only, what changes something is refused (Harbor's words)."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.method in _SAFE or (request.method, request.path_info) in _OPEN:
+            return get_response(request)
+        refusal = _refusal()
+        if refusal is None:
+            return get_response(request)
+        answers.close_if_unread(refusal, request)
+        return answers.error_response(refusal)
+
+    return middleware
+
+
+def _refusal() -> HarborliteError | None:
+    try:
+        is_read_only = config.get("read_only")
+    except Exception as error:  # noqa: BLE001 - no view is reached, whose base would answer
+        return answers.translate(error)
+    return Denied("The system is in read only mode. Any modification is prohibited.") if is_read_only else None

@@ -13,20 +13,19 @@ import django
 
 django.setup()
 
-from django.conf import settings  # noqa: E402 - what follows can be imported once Django is set up
-from django.db import connections  # noqa: E402
-from django.test import override_settings  # noqa: E402
+from django.db import connections  # noqa: E402 - what follows can be imported once Django is set up
 
 from accounts import queries as accounts_queries  # noqa: E402
 from accounts import services as accounts  # noqa: E402
-from accounts.actors import OPERATOR  # noqa: E402
 from accounts.authentication import actor_of  # noqa: E402
 from accounts.models import User  # noqa: E402
+from harborlite.actors import OPERATOR  # noqa: E402
 from projects import permissions, queries  # noqa: E402
 from projects.models import Member, Project, Robot  # noqa: E402
 from projects.services import members, projects, robots  # noqa: E402
 from registry import access, fsck, tokens  # noqa: E402
 from registry.models import Blob, Manifest, Repository, Tag, TagMove, Upload  # noqa: E402
+from system import config  # noqa: E402
 
 SERVICES: dict[str, Callable[..., object]] = {}
 
@@ -46,7 +45,7 @@ def _project(name: str) -> Project:
 
 def _robot(login: str) -> Robot:
     return Robot.objects.select_related("user").get(
-        user__username="robot$" + login.removeprefix(settings.ROBOT_NAME_PREFIX)
+        user__username="robot$" + login.removeprefix(config.get("robot_name_prefix"))
     )
 
 
@@ -136,7 +135,10 @@ def robot_create(project: str | None, name: str, given: Mapping[str, list[str]])
         creator=OPERATOR,
         name=name,
         project=_project(project) if project else None,
-        permissions=[permissions.Permission("project", where, frozenset(what)) for where, what in given.items()],
+        permissions=[
+            permissions.Permission("system" if where == "/" else "project", where, frozenset(what))
+            for where, what in given.items()
+        ],
     )
     return [robot.user.login, secret]
 
@@ -189,6 +191,7 @@ def referrers_fill(repository: str, subject: str, count: int) -> None:
     model = Manifest.objects.filter(repository=_repository(repository), subject_digest=subject)[0]
     Manifest.objects.bulk_create(
         Manifest(
+            project_id=model.project_id,
             repository_id=model.repository_id,
             digest=f"sha256:{number:064x}",
             media_type=model.media_type,
@@ -219,9 +222,8 @@ def tag_move_unmarked(repository: str, tag: str, digest: str) -> None:
 @service
 def token_of(username: str, scope: str, seconds: int) -> str:
     """A registry token of this scope that is valid for so long."""
-    with override_settings(TOKEN_SECONDS=seconds):
-        actor = actor_of(_user(username))
-        return tokens.issue(actor, access.grant(actor, access.parse_scopes([scope])))
+    actor = actor_of(_user(username))
+    return tokens.issue(actor, access.grant(actor, access.parse_scopes([scope])), seconds=seconds)
 
 
 @service

@@ -31,7 +31,9 @@ django.setup()
 # xdist's worker processes inherit the environment, and pytest-django would read their settings before this file ran.
 del os.environ["DJANGO_SETTINGS_MODULE"]
 
-from harborlite.embedded import Postgres, Valkey  # noqa: E402 - as above
+from harborlite import generations  # noqa: E402 - as above
+from harborlite.embedded import Postgres, Valkey  # noqa: E402
+from system import config, keys  # noqa: E402
 from tests.factories import World  # noqa: E402
 
 if TYPE_CHECKING:
@@ -47,6 +49,13 @@ def postgres() -> Iterator[Postgres]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _configuration_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins with the default configuration, which is not read by chance where queries are counted."""
+    defaults = {key.name: key.default for key in keys.TABLE}
+    monkeypatch.setattr(config, "_read", config._Read(defaults, generations.value(config._SLOT), float("inf")))
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ class World:
     def __init__(self, url: str, env: Mapping[str, str], admin_password: str) -> None:
         self.url = url
         self.clerk = Clerk(env)
-        self._admin = Account("admin", admin_password)
+        self.admin_account = Account("admin", admin_password)
         self._clients: list[Client] = []
         self.owner = self.user()
         self.home = self.project(owner=self.owner)
@@ -84,7 +84,7 @@ class World:
         return account
 
     def robot(self, project: str | None, actions: Mapping[str, tuple[str, ...]] | tuple[str, ...] = PUSH) -> Account:
-        """A robot of `project` with these actions there, or of the system with actions by project name (or `*`)."""
+        """A robot of `project` with these actions there, or of the system with actions by project name, `*` or `/`."""
         given = actions if isinstance(actions, Mapping) else {str(project): actions}
         result = self.clerk("robot_create", project=project, name=fresh("robot"), given=given)
         return Account(*result)
@@ -101,7 +101,7 @@ class World:
 
     def admin(self) -> Client:
         """A new client of the system's administrator."""
-        return self.client(self._admin)
+        return self.client(self.admin_account)
 
     # What.
 

@@ -23,6 +23,7 @@ import requests
 from harborlite import env
 from harborlite.embedded import Postgres, Server, Valkey
 from harborlite.leash import leashed
+from system import keys
 
 if TYPE_CHECKING:  # at run time it is imported late: pytest must see it first, as a plugin
     from tests.seaweed import Seaweed
@@ -34,7 +35,8 @@ HARBORLITE = (sys.executable, "-m", "harborlite.cli")
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without any setting of the product."""
-    ours = {name for variable in env.TABLE for name in (variable.name, f"{variable.name}_FILE")}
+    variables = [*(variable.name for variable in env.TABLE), *(key.variable for key in keys.TABLE)]
+    ours = {name for variable in variables for name in (variable, f"{variable}_FILE")}
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 

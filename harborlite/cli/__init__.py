@@ -71,6 +71,9 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
         if options.command != "secrets":  # which makes what some settings name
             env.require_valid()  # before anything starts, and all of them: a wrong one may be another process's
             import harborlite.settings  # noqa: F401 - it knows of more that can be wrong
+            from system import keys
+
+            keys.fixed()
 
         if options.command in NOUNS:
             from django.core.management import execute_from_command_line

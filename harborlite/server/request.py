@@ -301,7 +301,9 @@ class Request(message.Request):  # type: ignore[misc]
         environ["SERVER_PROTOCOL"] = f"HTTP/{self.version[0]}.{self.version[1]}"
         for name, value in self.headers:
             key = environ_key(name)
-            environ[key] = f"{environ[key]},{value}" if key in environ else value
+            # Cookies are the one list that commas don't join (RFC 6265, 5.4); Go's clients send each in a line.
+            mark = "; " if key == "HTTP_COOKIE" else ","
+            environ[key] = f"{environ[key]}{mark}{value}" if key in environ else value
         return environ
 
 

@@ -12,6 +12,7 @@ from projects import rbac
 from projects.models import Member, Project
 from projects.roles import Role
 from projects.services.projects import access_changed
+from system.events import emit
 
 
 @retried
@@ -25,6 +26,7 @@ def member_add(*, project: Project, subject: User | Group, role: int) -> Member:
         access_changed(project)
         member = Member.objects.create(project=project, user=user, group=group, role=known)
         rbac.grant(project, subject, known)
+        _told("create", project, subject, known)
     return member
 
 
@@ -39,6 +41,7 @@ def member_set_role(*, member: Member, role: int) -> None:
         if not Member.objects.filter(pk=member.pk).update(role=known, updated_at=Now()):
             raise NotFound("there is no such member")
         rbac.grant(project, _subject(member), known)
+        _told("update", project, _subject(member), known)
         member.refresh_from_db()
 
 
@@ -50,6 +53,7 @@ def member_remove(*, member: Member) -> None:
         _not_the_owner(project, member)
         Member.objects.filter(pk=member.pk).delete()
         rbac.revoke(project, _subject(member))
+        _told("delete", project, _subject(member), Role(member.role))
 
 
 def _role(number: int) -> Role:
@@ -69,6 +73,12 @@ def _locked(member: Member) -> Project:
 def _not_the_owner(project: Project, member: Member) -> None:
     if member.user_id is not None and member.user_id == project.owner_id:
         raise Precondition("the owner stays an administrator of the project")
+
+
+def _told(operation: str, project: Project, subject: User | Group, role: Role) -> None:
+    kind = "user" if isinstance(subject, User) else "group"
+    extra = {"kind": kind, "role": role.label}
+    emit(operation, "member", str(subject), project_id=project.pk, project=project.name, extra=extra)
 
 
 def _subject(member: Member) -> User | Group:

@@ -1,51 +1,107 @@
 """Writes of projects."""
 
+from collections.abc import Mapping
+
 from django.db import transaction
 from django.db.models import F, ProtectedError
 from django.db.models.functions import Now
 
-from accounts.actors import OPERATOR, Actor
 from accounts.constraints import refusals, retried
 from accounts.models import User
 from accounts.queries import owner_by_default
 from accounts.services import robot_accounts_delete
 from harborlite import generations
+from harborlite.actors import OPERATOR, Actor
 from harborlite.errors import BadRequest, Conflict, NotFound, Precondition
 from projects import rbac
+from projects.metadata import PUBLIC
 from projects.models import Member, Project, Robot
 from projects.names import RULE, is_name
 from projects.roles import Role
+from projects.services.quotas import quota_create
+from system.events import emit
 
 LIBRARY = "library"
+HAS_REPOSITORIES = "the project contains repositories, can not be deleted"
+"""Harbor's words."""
 
 
 @retried
-def project_create(*, name: str, is_public: bool = False, owner: Actor | User) -> Project:
+def project_create(
+    *,
+    name: str,
+    owner: Actor | User,
+    is_public: bool = False,
+    flags: Mapping[str, str] | None = None,
+    allowlist: Mapping[str, object] | None = None,
+    storage_limit: int | None = None,
+) -> Project:
     """An empty project whose owner is its administrator. BadRequest for a bad name, Conflict when it is taken.
 
-    What a robot or the operator makes belongs to the oldest administrator of the system, as in Harbor.
+    `flags` are such as projects.metadata lets pass. What a robot or the operator makes belongs to the oldest
+    administrator of the system, as in Harbor. `storage_limit` is in bytes, -1 for none; without it the configuration's
+    is taken.
     """
     if not is_name(name):
-        raise BadRequest(f"a project's name has {RULE}")
+        raise BadRequest(f"project_name: a project's name has {RULE}")
+    is_public, kept = _divided(flags or {}, is_public=is_public)
     with refusals(f"there is a project {name} already", "the owner is gone"), transaction.atomic(durable=True):
         person = _person(owner)
-        project = Project.objects.create(name=name, is_public=is_public, owner=person)
+        project = Project.objects.create(
+            name=name, is_public=is_public, owner=person, metadata=kept, cve_allowlist=allowlist or {}
+        )
         if person:
             Member.objects.create(project=project, user=person, role=Role.ADMIN)
             rbac.grant(project, person, Role.ADMIN)
+        quota_create(project=project, hard=storage_limit)
+        _told("create", project, {"public": is_public, **kept})
     return project
 
 
 @retried
-def project_update(*, project: Project, is_public: bool) -> None:
-    """The project is public or not; tokens issued for it before are refused."""
+def project_update(
+    *,
+    project: Project,
+    is_public: bool | None = None,
+    flags: Mapping[str, str] | None = None,
+    allowlist: Mapping[str, object] | None = None,
+) -> None:
+    """What is given is set, the rest stays. When it becomes private or public, tokens issued before are refused."""
     with transaction.atomic(durable=True):
-        access_changed(project, is_public=is_public)
+        locked = _locked(project)
+        is_public, kept = _divided(flags or {}, is_public=locked.is_public if is_public is None else is_public)
+        _write(locked, is_public=is_public, metadata={**locked.metadata, **kept}, allowlist=allowlist)
+        _told("update", locked, {"public": is_public, **kept})
+        project.refresh_from_db()
+
+
+@retried
+def metadata_add(*, project: Project, flags: Mapping[str, str]) -> None:
+    """The project has `flags` too. Conflict when it has one of them already; it has always `public`."""
+    with transaction.atomic(durable=True):
+        locked = _locked(project)
+        present = [name for name in flags if name == PUBLIC or name in locked.metadata]
+        if present:
+            raise Conflict(f"the project has the metadata {', '.join(present)} already")
+        _write(locked, is_public=locked.is_public, metadata={**locked.metadata, **flags})
+        _told("update", locked, flags)
+
+
+@retried
+def metadata_delete(*, project: Project, name: str) -> None:
+    """The project has no flag `name`, whether it had one or not (Harbor); without `public` it is private."""
+    with transaction.atomic(durable=True):
+        locked = _locked(project)
+        if name not in (PUBLIC, *locked.metadata):
+            return
+        kept = {key: value for key, value in locked.metadata.items() if key != name}
+        _write(locked, is_public=locked.is_public and name != PUBLIC, metadata=kept)
+        _told("update", locked, {name: None})
 
 
 @retried
 def project_delete(*, project: Project) -> None:
-    """The project is gone with its members and robots. Precondition while it has repositories.
+    """The project is gone with its members, robots and labels. Precondition while it has repositories.
 
     The repositories lie above this app: their foreign key protects the project.
     """
@@ -57,8 +113,9 @@ def project_delete(*, project: Project) -> None:
             robots = Robot.objects.select_for_update(of=("self",)).filter(project=project).order_by("pk")
             robot_accounts_delete(user_ids=robots.values_list("user", flat=True))
             Project.objects.filter(pk=project.pk).delete()
+            _told("delete", project)
     except ProtectedError:
-        raise Precondition("the project has repositories; delete them first") from None
+        raise Precondition(HAS_REPOSITORIES) from None
 
 
 def library_ensure() -> None:
@@ -81,6 +138,42 @@ def access_changed(project: Project, **values: object) -> None:
         raise NotFound("there is no such project")
     project.refresh_from_db()
     generations.bump_on_commit("project", project.pk)
+
+
+def _locked(project: Project) -> Project:
+    """The project as it is now, its row locked against other changes; pushes go on. NotFound when it is gone."""
+    locked = Project.objects.select_for_update(no_key=True).filter(pk=project.pk).first()
+    if locked is None:
+        raise NotFound("there is no such project")
+    return locked
+
+
+def _divided(flags: Mapping[str, str], *, is_public: bool) -> tuple[bool, dict[str, str]]:
+    """Whether the project is public by `flags`, else as given, and the flags that are kept as such."""
+    kept = dict(flags)
+    return kept.pop(PUBLIC, str(is_public).lower()) == "true", kept
+
+
+def _write(
+    project: Project,
+    *,
+    is_public: bool,
+    metadata: Mapping[str, str],
+    allowlist: Mapping[str, object] | None = None,
+) -> None:
+    """The locked `project` has these values; its version is one higher when who may see it changes."""
+    values: dict[str, object] = {"metadata": dict(metadata)}
+    if allowlist is not None:
+        values["cve_allowlist"] = allowlist
+    if is_public != project.is_public:
+        access_changed(project, is_public=is_public, **values)
+    else:
+        Project.objects.filter(pk=project.pk).update(updated_at=Now(), **values)
+
+
+def _told(operation: str, project: Project, metadata: Mapping[str, object] | None = None) -> None:
+    extra = {"metadata": metadata} if metadata else None
+    emit(operation, "project", project.name, project_id=project.pk, project=project.name, extra=extra)
 
 
 def _person(owner: Actor | User) -> User | None:

@@ -2,22 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.actors import Actor
 from accounts.constraints import refusals, retried
 from accounts.models import User
-from accounts.names import MAX_LENGTH, ROBOT_MARK, is_text
+from accounts.names import MAX_LENGTH, ROBOT_MARK
+from harborlite.actors import Actor
 from harborlite.errors import BadRequest, Denied, NotFound
+from harborlite.text import is_text
 from projects import permissions as grammar
 from projects import rbac
 from projects.models import Project, Robot, RobotPermission
 from projects.names import RULE, is_name
 from projects.permissions import Permission
+from system.events import emit
 
 FOR_EVER = -1
 _MOST_DAYS = 36_500
@@ -33,6 +36,7 @@ def robot_create(
     permissions: Sequence[Permission],
     duration: int = FOR_EVER,
     description: str = "",
+    is_enabled: bool = True,
 ) -> tuple[Robot, str]:
     """A robot of `project`, or of the system, with its secret, which is shown this once.
 
@@ -40,10 +44,10 @@ def robot_create(
     Conflict when there is a robot of that name. That `creator` may make robots here, the face has checked.
     """
     if not is_name(name):
-        raise BadRequest(f"a robot's name has {RULE}")
+        raise BadRequest(f"name: a robot's name has {RULE}")
     login = f"{project.name}+{name}" if project else name
     if len(ROBOT_MARK + login) > MAX_LENGTH:
-        raise BadRequest("the robot's name is too long")
+        raise BadRequest("name: the robot's name is too long")
     _check_description(description)
     with refusals(f"there is a robot {name} already", "the project is gone"), transaction.atomic(durable=True):
         scopes = _scopes(creator, project, permissions)
@@ -58,14 +62,23 @@ def robot_create(
             creator=User.objects.filter(pk=creator.user_id or 0).first(),
         )
         _write(robot, scopes)
+        if not is_enabled:
+            accounts.robot_account_update(user=user, is_active=False, expires_at=expires_at)
+        _told("create", robot, {"permissions": grammar.render(permissions)})
     return robot, secret
 
 
 @retried
 def robot_update(
-    *, editor: Actor, robot: Robot, permissions: Sequence[Permission], duration: int, description: str
+    *,
+    editor: Actor,
+    robot: Robot,
+    permissions: Sequence[Permission],
+    duration: int,
+    description: str,
+    is_enabled: bool | None = None,
 ) -> None:
-    """The robot carries `permissions` and no others; it lasts `duration` days from its creation.
+    """The robot carries `permissions` and no others; it lasts `duration` days from its creation, and is enabled or not.
 
     BadRequest and Denied as in `robot_create`.
     """
@@ -77,16 +90,21 @@ def robot_update(
         Robot.objects.filter(pk=robot.pk).update(duration=duration, description=description, updated_at=Now())
         RobotPermission.objects.filter(robot=robot).delete()
         _write(robot, scopes)
-        accounts.robot_account_update(user=robot.user, is_active=locked.user.is_active, expires_at=expires_at)
+        is_active = locked.user.is_active if is_enabled is None else is_enabled
+        accounts.robot_account_update(user=robot.user, is_active=is_active, expires_at=expires_at)
+        _told("update", locked, {"permissions": grammar.render(permissions), "disable": not is_active})
         robot.refresh_from_db()
 
 
 @retried
-def robot_refresh_secret(*, robot: Robot) -> str:
-    """The robot's secret is the new one returned, the old one is refused. When it expires does not change."""
-    with transaction.atomic(durable=True):
-        _locked(robot)
-        return accounts.robot_account_secret(user=robot.user)
+def robot_refresh_secret(*, robot: Robot, secret: str | None = None) -> str:
+    """The robot's secret is the new one returned, or `secret`; the old one is refused. When it expires does not change.
+
+    BadRequest for a secret that is no better than a bad password, Conflict for one that has been given out.
+    """
+    with refusals("secret: choose another one"), transaction.atomic(durable=True):
+        _told("update", _locked(robot), {"rotated": True})
+        return accounts.robot_account_secret(user=robot.user, secret=secret)
 
 
 @retried
@@ -96,13 +114,14 @@ def robot_set_enabled(*, robot: Robot, is_enabled: bool) -> None:
         locked = _locked(robot)
         expires_at = _expires_at(locked.created_at, locked.duration)
         accounts.robot_account_update(user=robot.user, is_active=is_enabled, expires_at=expires_at)
+        _told("update", locked, {"disable": not is_enabled})
 
 
 @retried
 def robot_delete(*, robot: Robot) -> None:
     """The robot is gone, and with it whatever it was given."""
     with transaction.atomic(durable=True):
-        _locked(robot)
+        _told("delete", _locked(robot), {})
         accounts.robot_accounts_delete(user_ids=[robot.user_id])
 
 
@@ -114,16 +133,22 @@ def _locked(robot: Robot) -> Robot:
     return locked
 
 
+def _told(operation: str, robot: Robot, extra: dict[str, Any]) -> None:
+    project = robot.project
+    name = project.name if project else ""
+    emit(operation, "robot", robot.user.login, project_id=robot.project_id, project=name, extra=extra)
+
+
 def _check_description(description: str) -> None:
     if len(description) > _DESCRIPTION_LENGTH or not is_text(description):
-        raise BadRequest(f"a description has at most {_DESCRIPTION_LENGTH} characters and no control characters")
+        raise BadRequest(f"description: it has at most {_DESCRIPTION_LENGTH} characters and no control characters")
 
 
 def _expires_at(start: datetime, duration: int) -> datetime | None:
     if duration == FOR_EVER:
         return None
     if not 1 <= duration <= _MOST_DAYS:
-        raise BadRequest(f"a duration is -1 (for ever) or 1 to {_MOST_DAYS} days")
+        raise BadRequest(f"duration: it is -1 (for ever) or 1 to {_MOST_DAYS} days")
     return start + timedelta(days=duration)
 
 
@@ -143,7 +168,7 @@ def _scopes(
         elif permission.namespace in found:
             target, held = found[permission.namespace]
         elif giver.is_admin:  # others are not told which projects there are
-            raise BadRequest(f"there is no project {permission.namespace}")
+            raise BadRequest(f"permissions: there is no project {permission.namespace}")
         if not permission.actions <= held:
             raise Denied("a robot can't be given more than its giver may do")
         scopes.append((permission, target))
@@ -156,9 +181,9 @@ def _check_shape(project: Project | None, permissions: Sequence[Permission]) -> 
         grammar.check(permission)
     namespaces = [(permission.kind, permission.namespace) for permission in permissions]
     if project is not None and namespaces != [(grammar.PROJECT, project.name)]:
-        raise BadRequest("a project's robot has one permission: for this project")
+        raise BadRequest("permissions: a project's robot has one permission: for this project")
     if not namespaces or len(set(namespaces)) != len(namespaces):
-        raise BadRequest("a robot has at least one permission, and for each namespace one")
+        raise BadRequest("permissions: a robot has at least one, and for each namespace one")
 
 
 def _write(robot: Robot, scopes: list[tuple[Permission, Project | None]]) -> None:

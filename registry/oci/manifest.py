@@ -58,6 +58,7 @@ class Descriptor:
     artifact_type: str | None = None
     annotations: dict[str, str] = field(default_factory=dict, hash=False)
     platform: Platform | None = field(default=None, hash=False)
+    urls: tuple[str, ...] = ()
 
     @property
     def is_foreign(self) -> bool:
@@ -271,6 +272,7 @@ def _descriptor(value: object, where: str) -> Descriptor:
         artifact_type=_optional_type(fields, "artifactType", f"{where}.artifactType"),
         annotations=_annotations(fields, f"{where}.annotations"),
         platform=_platform(fields.get("platform"), f"{where}.platform"),
+        urls=_urls(fields.get("urls")),
     )
 
 
@@ -313,6 +315,12 @@ def _platform(value: object, where: str) -> Platform | None:
         if texts is not None:
             platform[name] = [text for text in texts if _is_storable(text)]
     return platform
+
+
+def _urls(value: object) -> tuple[str, ...]:
+    """Where else the content is said to be. Nothing here goes there, so what is no list of texts is passed over."""
+    found = value if isinstance(value, list) else []
+    return tuple(url for url in found if isinstance(url, str) and _is_storable(url))
 
 
 def _agree_on_sizes(descriptors: tuple[Descriptor, ...]) -> None:

@@ -1,21 +1,42 @@
 """Blobs: binding bytes to a digest, linking them to repositories, reading and unlinking them."""
 
+from collections import Counter
+from collections.abc import Collection
+from contextlib import closing
 from datetime import timedelta
 from typing import BinaryIO
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
+from accounts.constraints import retried
+from harborlite.database.base import release
 from harborlite.errors import BlobUnknown, Unsupported
+from projects.services import quotas
 from registry.blobstore import NotThere, blobstore
-from registry.models import Blob, ManifestReference, RepositoryBlob, Tombstone
+from registry.models import Blob, ProjectBlob, RepositoryBlob, Tombstone
 from registry.oci.digest import Digest
 from registry.queries import FoundBlob
 from registry.services.inserts import insert_if_absent
+from registry.services.locks import hold
 
 READ = 1 << 20  # bytes
+ATTEMPTS = 5
+
+# Waits for a transaction that is inserting the like, and for one that is deleting it; by blob, so that two that insert
+# several don't wait for each other.
+_HOLD = """
+    INSERT INTO registry_projectblob (project_id, blob_id, size)
+    SELECT repository.project_id, blob.id, blob.size
+    FROM registry_repository AS repository, registry_blob AS blob
+    WHERE repository.id = %s AND blob.id = ANY(%s)
+    ORDER BY blob.id
+    ON CONFLICT DO NOTHING
+    RETURNING blob_id, id, size, project_id
+"""
 
 
 def blob_bind(*, digest: Digest, size: int, storage_key: str, instead_of: str | None = None) -> Blob | None:
@@ -37,14 +58,49 @@ def blob_bind(*, digest: Digest, size: int, storage_key: str, instead_of: str | 
     return blob
 
 
-def blob_link(*, repository_id: int, blob_id: int) -> None:
-    """The repository holds the blob, for a whole lease from now. The caller has a transaction."""
+def blobs_link(*, repository_id: int, blob_ids: Collection[int]) -> None:
+    """The repository holds the blobs, for a whole lease from now, and its project is charged for those new to it.
+
+    The caller has a transaction. QuotaExceeded when there is no room for them; BlobUnknown when one of them, or the
+    repository, is gone.
+    """
+    holdings, charges = _holdings_ensure(repository_id, sorted(set(blob_ids)))
     RepositoryBlob.objects.bulk_create(
-        [RepositoryBlob(repository_id=repository_id, blob_id=blob_id, leased_until=_lease_end())],
+        [
+            RepositoryBlob(repository_id=repository_id, blob_id=blob_id, holding_id=holding, leased_until=_lease_end())
+            for blob_id, holding in sorted(holdings.items())
+        ],
         update_conflicts=True,
         unique_fields=["repository", "blob"],
         update_fields=["leased_until"],
     )
+    for project_id, size in charges.items():
+        quotas.quota_charge(project_id=project_id, delta=size)
+
+
+def links_remove(*, links: QuerySet[RepositoryBlob]) -> int:
+    """The repositories don't hold the blobs of `links` any more; their projects are released of those that none of
+    their repositories holds. Returns how many links these were. The caller has a transaction.
+
+    IntegrityError, at the latest when it commits, when a manifest references one. Not bound by any quota: what goes can
+    always go.
+    """
+    found = dict(links.values_list("pk", "holding"))
+    holdings = set(found.values())
+    # Who links the blob in another repository of the project, or unlinks it there, is waited for: of two that remove
+    # the last two links, one sees that nothing is left.
+    list(ProjectBlob.objects.select_for_update().filter(pk__in=holdings).order_by("pk").values_list("pk"))
+    # By one statement each: Django's own delete would fetch every row to look for others.
+    removed = RepositoryBlob.objects.filter(pk__in=found)._raw_delete("default")
+    left = RepositoryBlob.objects.filter(holding=OuterRef("pk"))
+    orphans = list(ProjectBlob.objects.filter(~Exists(left), pk__in=holdings))
+    ProjectBlob.objects.filter(pk__in=[orphan.pk for orphan in orphans])._raw_delete("default")
+    released = Counter[int]()
+    for orphan in orphans:
+        released[orphan.project_id] += orphan.size
+    for project_id, size in released.items():
+        quotas.quota_charge(project_id=project_id, delta=-size)
+    return removed
 
 
 def lease_renew(*, found: FoundBlob) -> None:
@@ -57,11 +113,12 @@ def lease_renew(*, found: FoundBlob) -> None:
         raise BlobUnknown()
 
 
+@retried
 def blob_mount(*, repository_id: int, digest: Digest, blob_id: int) -> None:
     """The blob is linked to the repository too, with a lease of its own; BlobUnknown if it went away."""
     try:
         with transaction.atomic(durable=True):
-            blob_link(repository_id=repository_id, blob_id=blob_id)
+            blobs_link(repository_id=repository_id, blob_ids=[blob_id])
     except IntegrityError:
         raise BlobUnknown(detail={"digest": str(digest)}) from None
 
@@ -72,6 +129,13 @@ def blob_open(*, storage_key: str, start: int, length: int) -> BinaryIO:
         return blobstore().open(storage_key, start, length)
     except NotThere:
         raise BlobUnknown("the blob's bytes are missing from storage; push it again to repair it") from None
+
+
+def blob_read(*, storage_key: str, size: int) -> bytes:
+    """All `size` bytes, for small blobs. No transaction is open. BlobUnknown when the store lost them."""
+    release()
+    with closing(blob_open(storage_key=storage_key, start=0, length=size)) as stored:
+        return b"".join(iter(lambda: stored.read(READ), b""))
 
 
 def blob_digest(*, storage_key: str, algorithm: str) -> Digest:
@@ -85,23 +149,38 @@ def blob_location(*, storage_key: str) -> str | None:
     return blobstore().url(storage_key)
 
 
+@retried
 def blob_unlink(*, repository_id: int, digest: Digest) -> None:
     """The repository no longer holds the blob. BlobUnknown when it did not, Unsupported when a manifest needs it."""
     refused = Unsupported("a manifest of this repository references the blob; delete the manifest first")
     try:
         with transaction.atomic(durable=True):
-            link = (
-                RepositoryBlob.objects.select_for_update(of=("self",))
-                .filter(repository_id=repository_id, blob__digest=str(digest))
-                .first()
-            )
-            if link is None:
+            links = RepositoryBlob.objects.filter(repository_id=repository_id, blob__digest=str(digest))
+            if not links_remove(links=links):
                 raise BlobUnknown()
-            if ManifestReference.objects.filter(link=link).exists():
-                raise refused
-            RepositoryBlob.objects.filter(pk=link.pk).delete()
-    except IntegrityError:  # a manifest was pushed meanwhile
+    except IntegrityError:
         raise refused from None
+
+
+def _holdings_ensure(repository_id: int, blob_ids: list[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """The ProjectBlob of each blob in the repository's project, which nobody removes before the transaction ends; and
+    how many bytes were new to the project, by its id.
+    """
+    there = ProjectBlob.objects.filter(project__repositories=repository_id).values_list("blob", "pk")
+    holdings: dict[int, int] = {}
+    charges = Counter[int]()
+    for _ in range(ATTEMPTS):
+        with connection.cursor() as cursor:
+            cursor.execute(_HOLD, [repository_id, [pk for pk in blob_ids if pk not in holdings]])
+            for blob_id, pk, size, project_id in cursor.fetchall():
+                holdings[blob_id] = pk
+                charges[project_id] += size
+        if missing := [pk for pk in blob_ids if pk not in holdings]:
+            holdings |= dict(hold(there.filter(blob__in=missing)))
+        if len(holdings) == len(blob_ids):
+            return holdings, charges
+        # What was there at the first statement was removed before the second.
+    raise BlobUnknown()
 
 
 def _lease_end() -> CombinedExpression:

@@ -1,10 +1,13 @@
-"""A lock that Django has no word for."""
+"""Locks that Django has no words for."""
 
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
+
+from projects.immutability import rules_held
+from registry.models import Tag
 
 
 def hold(rows: "QuerySet[Any, tuple[Any, ...]]") -> list[tuple[Any, ...]]:
@@ -20,3 +23,9 @@ def hold(rows: "QuerySet[Any, tuple[Any, ...]]") -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(f"{statement} FOR KEY SHARE OF {connection.ops.quote_name(rows.model._meta.db_table)}", values)
         return list(cursor.fetchall())
+
+
+def tags_held(tags: "QuerySet[Tag]") -> list[Tag]:
+    """The tags, by name, locked to be moved or deleted; what the rules say of them does not change meanwhile."""
+    rows = tags.select_for_update(of=("self",)).annotate(rules=rules_held("repository__project_id"))
+    return list(rows.order_by("name"))

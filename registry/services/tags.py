@@ -1,45 +1,127 @@
-"""Tags: set and delete; every move leaves a TagMove row."""
+"""Tags: set, create, restore and delete; every move leaves a TagMove row."""
 
 from collections.abc import Iterable
 
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts.constraints import refusals, retried
 from harborlite import generations
-from harborlite.errors import ManifestUnknown
+from harborlite.errors import Conflict, ManifestUnknown
 from harborlite.faults import fault
-from registry.models import Manifest, Tag, TagMove
+from registry import gates
+from registry.models import Manifest, Repository, Tag, TagMove
+from registry.oci import names as oci_names
 from registry.services.inserts import insert_if_absent
+from registry.services.listed import settle
+from registry.services.locks import hold, tags_held
+from system import events
 
 
-def tags_set(*, repository_id: int, manifest_id: int, digest: str, names: Iterable[str], actor: str) -> None:
-    """Each of `names` points at the manifest. One that does already is not touched. The caller has a transaction.
+@retried
+def tag_create(*, repository: Repository, digest: str, name: str, actor: str) -> None:
+    """A new tag points at the manifest. Conflict when the repository has a tag of that name.
 
-    Names are taken in order, so two pushes of several tags can't wait for each other.
+    TagInvalid when it is no name of a tag, ManifestUnknown when the repository does not hold the manifest.
     """
-    for name in sorted(set(names)):
-        before: str | None = None
-        tag = _insert_or_lock(repository_id, name, manifest_id)
-        if tag is not None:
-            fault("tag.between_lock_and_update")
-            if tag.manifest_id == manifest_id:
-                continue
-            before = Manifest.objects.values_list("digest", flat=True).get(pk=tag.manifest_id)
-            Tag.objects.filter(pk=tag.pk).update(manifest_id=manifest_id, moved_at=Now())
-        TagMove.objects.create(repository_id=repository_id, tag=name, from_digest=before, to_digest=digest, actor=actor)
+    oci_names.check_tag(name)
+    with refusals(f"there is a tag {name} already", "the repository is gone"), transaction.atomic(durable=True):
+        manifest_id = _held(repository, digest)
+        tags_set(
+            repository_id=repository.pk,
+            manifest_id=manifest_id,
+            digest=digest,
+            names=[name],
+            actor=actor,
+            are_new=True,
+        )
+        _emit("create", repository, name, digest)
+
+
+@retried
+def tag_restore(*, repository: Repository, digest: str, name: str, actor: str) -> None:
+    """The tag points at the manifest, as it did before. Whether it did is the caller's to know.
+
+    TagInvalid when it is no name of a tag, ManifestUnknown when the repository no longer holds the manifest,
+    Precondition when the tag is immutable and points elsewhere.
+    """
+    oci_names.check_tag(name)
+    with refusals(f"the tag {name} is being moved", "the repository is gone"), transaction.atomic(durable=True):
+        manifest_id = _held(repository, digest)
+        if tags_set(repository_id=repository.pk, manifest_id=manifest_id, digest=digest, names=[name], actor=actor):
+            _emit("restore", repository, name, digest)
+
+
+def tags_set(
+    *,
+    repository_id: int,
+    manifest_id: int,
+    digest: str,
+    names: Iterable[str],
+    actor: str,
+    are_new: bool = False,
+    check: gates.Check = gates.check_move,
+    touched: Iterable[int] = (),
+    change: int = 0,
+) -> int:
+    """Each of `names` points at the manifest; returns how many did not. The caller has a transaction.
+
+    Conflict when one is there already though they `are_new`, and what the gate `check` says of those that would move.
+    Names are taken in order, so two pushes of several tags can't wait for each other.
+
+    `touched` and `change` are what the caller did before that lists of artifacts depend on, as `settle` takes them.
+    """
+    found = {name: _insert_or_lock(repository_id, name, manifest_id) for name in sorted(set(names))}
+    there = [tag for tag in found.values() if tag is not None]
+    if are_new and there:
+        raise Conflict(f"there is a tag {there[0].name} already")
+    moving = {tag.name: tag.manifest_id for tag in there if tag.manifest_id != manifest_id}
+    fault("tag.between_lock_and_update")
+    digests = {}
+    if moving:
+        check(repository_id, moving)
+        digests = dict(Manifest.objects.filter(pk__in=moving.values()).values_list("pk", "digest"))
+        Tag.objects.filter(repository_id=repository_id, name__in=moving).update(manifest_id=manifest_id, moved_at=Now())
+    moves = [
+        TagMove(
+            repository_id=repository_id,
+            tag=name,
+            from_digest=digests[moving[name]] if name in moving else None,
+            to_digest=digest,
+            actor=actor,
+        )
+        for name, tag in found.items()
+        if tag is None or name in moving
+    ]
+    TagMove.objects.bulk_create(moves)
+    unsettled = {*touched, *moving.values(), *([manifest_id] if moves else [])}
+    if unsettled or change:
+        settle(repository_id=repository_id, manifest_ids=unsettled, change=change)
     generations.bump_on_commit("repository", repository_id)
+    return len(moves)
 
 
-def tag_delete(*, repository_id: int, name: str, actor: str) -> None:
-    """The tag is gone, its manifest stays. ManifestUnknown when there is no such tag."""
+@retried
+def tag_delete(*, repository_id: int, name: str, actor: str, digest: str | None = None) -> None:
+    """The tag is gone, its manifest stays. ManifestUnknown when there is no such tag (of the manifest `digest`).
+
+    Precondition when it is immutable.
+    """
     with transaction.atomic(durable=True):
-        tags = Tag.objects.select_for_update(of=("self",)).filter(repository_id=repository_id, name=name)
-        if not tags_remove(repository_id=repository_id, tags=list(tags), actor=actor):
+        tags = Tag.objects.filter(repository_id=repository_id, name=name)
+        held = tags_held(tags.filter(manifest__digest=digest) if digest else tags)
+        if not tags_remove(repository_id=repository_id, tags=held, actor=actor):
             raise ManifestUnknown(f"there is no tag {name}")
+        _emit("delete", Repository.objects.select_related("project").get(pk=repository_id), name, digest)
 
 
 def tags_remove(*, repository_id: int, tags: list[Tag], actor: str) -> int:
-    """The tags, which the caller has locked in its transaction, are gone; returns how many these were."""
+    """The tags, which the caller holds in its transaction, are gone; returns how many these were.
+
+    Precondition when one of them is immutable.
+    """
+    if tags:
+        gates.check_delete(repository_id, [tag.name for tag in tags])
     digests = dict(Manifest.objects.filter(pk__in={tag.manifest_id for tag in tags}).values_list("pk", "digest"))
     TagMove.objects.bulk_create(
         TagMove(
@@ -51,15 +133,36 @@ def tags_remove(*, repository_id: int, tags: list[Tag], actor: str) -> int:
         )
         for tag in tags
     )
+    removed = Tag.objects.filter(pk__in=[tag.pk for tag in tags]).delete()[0]
+    if removed:
+        settle(repository_id=repository_id, manifest_ids=digests)
     generations.bump_on_commit("repository", repository_id)
-    return Tag.objects.filter(pk__in=[tag.pk for tag in tags]).delete()[0]
+    return removed
+
+
+def _held(repository: Repository, digest: str) -> int:
+    """The id of the manifest, which nobody deletes before the caller's transaction ends; ManifestUnknown."""
+    for (found,) in hold(Manifest.objects.filter(repository=repository, digest=digest).values_list("pk")):
+        return int(found)
+    raise ManifestUnknown(f"there is no artifact {digest} in the repository")
+
+
+def _emit(operation: str, repository: Repository, name: str, digest: str | None) -> None:
+    project = repository.project
+    events.emit(
+        operation,
+        "tag",
+        f"{project.name}/{repository.name}:{name}",
+        project_id=project.pk,
+        project=project.name,
+        extra={"digest": digest} if digest else None,
+    )
 
 
 def _insert_or_lock(repository_id: int, name: str, manifest_id: int) -> Tag | None:
     """The tag, locked, if there was one; else None, and now there is one that points at the manifest."""
     while insert_if_absent(Tag(repository_id=repository_id, name=name, manifest_id=manifest_id)) is None:
-        tag = Tag.objects.select_for_update(no_key=True).filter(repository_id=repository_id, name=name).first()
-        if tag is not None:
+        for tag in tags_held(Tag.objects.filter(repository_id=repository_id, name=name)):
             return tag
         # It was deleted between the two statements.
     return None

@@ -16,14 +16,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts.constraints import retried
 from harborlite.database.base import release
 from harborlite.errors import (
     BlobUploadUnknown,
     DigestInvalid,
+    NameUnknown,
+    QuotaExceeded,
     RangeInvalid,
     RequestTimeout,
     SizeInvalid,
@@ -34,6 +37,7 @@ from harborlite.http import Disconnected
 from registry.blobstore import NotThere, Part, blobstore
 from registry.models import Blob, Tombstone, Upload
 from registry.oci.digest import Digest, Hasher
+from registry.quota import Room
 from registry.services import blobs
 
 SWEEP = 500  # rows a batch
@@ -49,9 +53,13 @@ class Content:
     cut: Exception | None = field(default=None, init=False)
     """Why the stream ended early, if it did; what had arrived is kept, so the client can resume."""
 
-    def hashed(self, hasher: Hasher) -> Iterator[bytes]:
+    def hashed(self, hasher: Hasher, held: int, room: Room | None) -> Iterator[bytes]:
+        """The bytes, each of which `hasher` has seen, behind `held` others; QuotaExceeded when they are too many."""
         try:
             for chunk in self.chunks:
+                held += len(chunk)
+                if room is not None:
+                    room.admit(held)
                 hasher.update(chunk)
                 yield chunk
         except (Disconnected, RequestTimeout) as error:
@@ -59,11 +67,17 @@ class Content:
 
 
 def upload_start(*, repository_id: int, actor: str, algorithm: str = "sha256") -> Upload:
-    """A new session in the repository. TooManyRequests when `actor` has too many open ones."""
+    """A new session in the repository. TooManyRequests when `actor` has too many open ones.
+
+    NameUnknown when the repository was deleted in this moment.
+    """
     limit = settings.UPLOADS_PER_ACTOR
     if Upload.objects.filter(actor=actor)[:limit].count() >= limit:
         raise TooManyRequests(f"{limit} uploads are open for this account; finish or cancel some first")
-    upload = Upload.objects.create(id=uuid.uuid4(), repository_id=repository_id, actor=actor, algorithm=algorithm)
+    try:
+        upload = Upload.objects.create(id=uuid.uuid4(), repository_id=repository_id, actor=actor, algorithm=algorithm)
+    except IntegrityError:
+        raise NameUnknown() from None
     fault("upload.after_session_row")
     return upload
 
@@ -76,13 +90,15 @@ def upload_get(*, repository_id: int | None, upload_id: uuid.UUID) -> Upload:
     return upload
 
 
-def upload_append(*, upload: Upload, content: Content) -> Upload:
+def upload_append(*, upload: Upload, content: Content, room: Room | None = None) -> Upload:
     """`content` is durable behind what the session had, and the session's size says so.
 
     RangeInvalid (416) when it does not continue the session or another request did first, SizeInvalid when it is not
-    as long as announced, Disconnected when the client went away: then what had arrived is kept.
+    as long as announced, Disconnected when the client went away: then what had arrived is kept. QuotaExceeded when no
+    blob of that size has a place in `room`: then the session is gone.
     """
-    hasher = _write(upload, content)
+    with _refused_is_over(upload):
+        hasher = _write(upload, content, room)
     fault("upload.after_write_before_offset")
     _save(upload, hasher)
     if content.cut is not None:
@@ -90,20 +106,45 @@ def upload_append(*, upload: Upload, content: Content) -> Upload:
     return upload
 
 
-def upload_finish(*, upload: Upload, digest: Digest, content: Content | None) -> None:
+def upload_finish(*, upload: Upload, digest: Digest, content: Content | None, room: Room | None = None) -> None:
     """The session's bytes (and `content`, when given, behind them) are the blob `digest` of its repository, leased.
 
-    DigestInvalid when they are not: then the session is gone. RangeInvalid, SizeInvalid and Disconnected as for
-    `upload_append`: then the session is as before.
+    DigestInvalid when they are not, QuotaExceeded when there is no room for them: then the session is gone.
+    RangeInvalid, SizeInvalid and Disconnected as for `upload_append`: then the session is as before.
 
     The session is sealed first: whoever finishes it, also after a crash, commits the same parts under its key. Else
     two requests that finish one session with different bytes could bind the digest of one to the bytes of the other.
     """
+    with _refused_is_over(upload):
+        _finish(upload, digest, content, room)
+
+
+def upload_cancel(*, upload: Upload) -> None:
+    """The session is gone; its bytes go with the next sweep."""
+    _discard(upload)
+
+
+def uploads_purge(*, now: bool = False) -> int:
+    """Sessions idle or open for too long are gone (all, with `now`); returns how many. Bytes go with the sweep."""
+    stale = Q(progressed_at__lt=Now() - timedelta(seconds=settings.UPLOAD_IDLE_SECONDS)) | Q(
+        started_at__lt=Now() - timedelta(seconds=settings.UPLOAD_MAX_SECONDS)
+    )
+    purged = 0
+    while batch := list((Upload.objects.all() if now else Upload.objects.filter(stale)).order_by("pk")[:SWEEP]):
+        for upload in batch:
+            _discard(upload)
+        purged += len(batch)
+    return purged
+
+
+def _finish(upload: Upload, digest: Digest, content: Content | None, room: Room | None) -> None:
     if upload.is_sealed and _hasher(upload).digest() == digest:
         content = None  # the request that sealed it is sent once more: all its bytes are here
-    hasher = _hasher(upload) if content is None else _write(upload, content)
+    hasher = _hasher(upload) if content is None else _write(upload, content, room)
     if content is not None and content.cut is not None:
         raise content.cut
+    if room is not None:
+        room.admit(upload.size)
     if not upload.is_sealed:
         _save(upload, hasher, is_sealed=True)
     release()
@@ -125,24 +166,6 @@ def upload_finish(*, upload: Upload, digest: Digest, content: Content | None) ->
         if _record(upload, digest, existing, is_sound=is_sound):
             fault("commit.after_db_commit_before_response")
             return
-
-
-def upload_cancel(*, upload: Upload) -> None:
-    """The session is gone; its bytes go with the next sweep."""
-    _discard(upload)
-
-
-def uploads_purge(*, now: bool = False) -> int:
-    """Sessions idle or open for too long are gone (all, with `now`); returns how many. Bytes go with the sweep."""
-    stale = Q(progressed_at__lt=Now() - timedelta(seconds=settings.UPLOAD_IDLE_SECONDS)) | Q(
-        started_at__lt=Now() - timedelta(seconds=settings.UPLOAD_MAX_SECONDS)
-    )
-    purged = 0
-    while batch := list((Upload.objects.all() if now else Upload.objects.filter(stale)).order_by("pk")[:SWEEP]):
-        for upload in batch:
-            _discard(upload)
-        purged += len(batch)
-    return purged
 
 
 def _save(upload: Upload, hasher: Hasher, *, is_sealed: bool = False) -> None:
@@ -176,16 +199,21 @@ def _hasher(upload: Upload) -> Hasher:
         raise BlobUploadUnknown("the upload can't be continued after an upgrade; start it again") from None
 
 
-def _write(upload: Upload, content: Content) -> Hasher:
-    """Writes `content` durably and sets `upload.size` and `.parts` in memory; the hasher has seen all of it."""
+def _write(upload: Upload, content: Content, room: Room | None) -> Hasher:
+    """Writes `content` durably and sets `upload.size` and `.parts` in memory; the hasher has seen all of it.
+
+    QuotaExceeded, before anything is read when its length was announced, when it is more than has a place in `room`.
+    """
     if content.start is not None and content.start != upload.size:
         raise RangeInvalid(f"the next byte of this upload is {upload.size}", detail={"next": upload.size})
     if upload.is_sealed:
         raise RangeInvalid("the upload is being finished; nothing can be added")
     hasher = _hasher(upload)
+    if room is not None:
+        room.admit(upload.size + (content.length or 0))
     release()
     with _gone_is_unknown():
-        after = blobstore().write(upload.storage_key, _parts(upload), content.hashed(hasher))
+        after = blobstore().write(upload.storage_key, _parts(upload), content.hashed(hasher, upload.size, room))
     received = sum(part.size for part in after) - upload.size
     if content.length is not None and content.cut is None and received != content.length:
         raise SizeInvalid(f"{content.length} bytes were announced, {received} arrived")
@@ -212,12 +240,23 @@ def _gone_is_unknown() -> Iterator[None]:
         raise BlobUploadUnknown() from None
 
 
+@contextmanager
+def _refused_is_over(upload: Upload) -> Iterator[None]:
+    """What a quota has no room for is given up at once: it would only fill the disk."""
+    try:
+        yield
+    except QuotaExceeded:
+        _discard(upload)
+        raise
+
+
 def _digest_of_stored(upload: Upload, algorithm: str) -> Digest:
     """The digest of the committed bytes in another algorithm than they were hashed in on their way in."""
     with _gone_is_unknown():
         return blobs.blob_digest(storage_key=upload.storage_key, algorithm=algorithm)
 
 
+@retried
 def _record(upload: Upload, digest: Digest, existing: Blob | None, *, is_sound: bool) -> bool:
     """One transaction: blob, link and lease; the session gone, superfluous bytes under a tombstone.
 
@@ -236,7 +275,7 @@ def _record(upload: Upload, digest: Digest, existing: Blob | None, *, is_sound: 
         if blob is None:
             transaction.set_rollback(True)
             return False
-        blobs.blob_link(repository_id=upload.repository_id, blob_id=blob.pk)
+        blobs.blobs_link(repository_id=upload.repository_id, blob_ids=[blob.pk])
         fault("commit.before_db_commit")
     return True
 

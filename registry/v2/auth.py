@@ -1,11 +1,11 @@
 """Who calls /v2: a bearer token, Basic credentials, or nobody; and the challenge that asks for better ones."""
 
-from django.conf import settings
 from django.http import HttpRequest
 
-from accounts.actors import ANONYMOUS
 from accounts.authentication import authenticate_basic, parse_basic
+from harborlite.actors import ANONYMOUS
 from harborlite.errors import Unauthorized
+from harborlite.http import external_url
 from registry import tokens
 from registry.access import Caller
 
@@ -25,11 +25,6 @@ def caller_of(request: HttpRequest) -> Caller:
     if credentials is None:
         raise Unauthorized("unknown kind of credentials; use a bearer token or Basic")
     return Caller(authenticate_basic(*credentials))
-
-
-def external_url(request: HttpRequest) -> str:
-    """Scheme and host under which this client reaches us: EXT_ENDPOINT, else the request's own, checked, host."""
-    return settings.EXT_ENDPOINT or f"{request.scheme}://{request.get_host()}"
 
 
 def challenge(request: HttpRequest, scopes: list[str], error: str | None = None) -> str:

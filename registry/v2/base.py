@@ -1,33 +1,24 @@
 """The base of every /v2 view: who calls, where to, whether they may; headers and errors of the protocol."""
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from harborlite import rest
-from harborlite.errors import Denied, HarborliteError, NameInvalid, NameUnknown, Unauthorized, Unsupported
+from harborlite import origin
+from harborlite.errors import Denied, NameInvalid, NameUnknown, Unauthorized, Unsupported
+from harborlite.rest import answers
+from harborlite.rest.views import NoNegotiation
+from projects import quota
 from projects.models import Project
 from registry import access, routing
 from registry.v2 import auth
 
-SPEC_CODES = {"BAD_REQUEST": "UNSUPPORTED", "NOT_FOUND": "UNSUPPORTED"}
+SPEC_CODES = {"BAD_REQUEST": "UNSUPPORTED", "NOT_FOUND": "UNSUPPORTED", "QUOTA_EXCEEDED": "DENIED"}
 """Clients of /v2 know the spec's codes only (section "Error Codes")."""
-
-
-class NoNegotiation(BaseContentNegotiation):
-    """A manifest has one media type; what clients accept never makes it another, nor an error."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return None
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
 
 
 class V2View(APIView):
@@ -38,6 +29,7 @@ class V2View(APIView):
     `harborlite.errors`. Texts in `self.warnings` go out as Warning headers (spec "Warnings": code 299, agent "-").
     """
 
+    authentication_classes = ()
     content_negotiation_class = NoNegotiation
     needs: ClassVar[dict[str, str]] = {}
     caller: access.Caller
@@ -52,6 +44,7 @@ class V2View(APIView):
         if request.method == "OPTIONS":
             return  # it says what the route takes, to everybody, and nothing of what is there
         self.caller = auth.caller_of(request)
+        origin.set_actor(self.caller.actor)
         if (name := kwargs.get("name")) is None:
             return
         self.target = routing.resolve(name, self.caller.actor.user_id)
@@ -60,6 +53,8 @@ class V2View(APIView):
             access.require(self.caller, self.target, action)
         else:  # what no table opens is closed, whether a view has code for it or not
             raise Unsupported("the method is not supported here")
+        if new_name := self.target.new_name:
+            self.warnings.append(f"the repository is called {new_name} now")
 
     def project(self) -> Project:
         """The project; there is one whenever an action on it was granted."""
@@ -73,6 +68,11 @@ class V2View(APIView):
             raise NameUnknown(detail={"name": self.target.name})
         return self.target.repository_id
 
+    def warn_of_quota(self) -> None:
+        """Who pushed is told when the project is near its limit. No query where there is none."""
+        if self.target.project is not None and self.target.limit != quota.UNLIMITED and quota.is_enforced():
+            self.warnings.extend(filter(None, [quota.of(self.target.project.pk).warning]))
+
     def scopes(self, request: HttpRequest, name: str | None) -> list[str]:
         """The scopes a token needs for this request, for the challenge."""
         action = self.needs.get(str(request.method))
@@ -81,7 +81,7 @@ class V2View(APIView):
         return [f"repository:{name}:{'pull,push' if action == 'push' else action}"]
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # any answer will do
-        error = rest.translate(exc)
+        error = answers.translate(exc)
         if isinstance(error, Unauthorized) and "WWW-Authenticate" not in error.headers:
             detail = error.detail if isinstance(error.detail, dict) else {}
             scopes = self.scopes(self.request, self.kwargs.get("name"))
@@ -89,7 +89,8 @@ class V2View(APIView):
         error.code = SPEC_CODES.get(error.code, error.code)
         if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
             error.headers.setdefault("Allow", ", ".join(self.allowed_methods))
-        return rest.error_response(_for_request(error, self.request))
+        answers.close_if_unread(error, self.request)
+        return answers.error_response(error)
 
     def finalize_response(  # type: ignore[override]  # any answer will do
         self, request: HttpRequest, response: HttpResponseBase, *args: Any, **kwargs: Any
@@ -112,13 +113,3 @@ def has_it(request: HttpRequest, digest: str) -> bool:
     """Whether the client says that it has the content of `digest` already (If-None-Match, RFC 9110 13.1.2)."""
     known = request.META.get("HTTP_IF_NONE_MATCH", "")
     return f'"{digest}"' in known or known.strip() == "*"
-
-
-def _for_request(error: HarborliteError, request: HttpRequest) -> HarborliteError:
-    """A refused request whose body was not read ends its connection: what follows on it is not a request."""
-    body: Callable[[str], Any] = request.META.get
-    if error.status >= HTTPStatus.BAD_REQUEST and (
-        body("CONTENT_LENGTH") not in (None, "", "0") or body("HTTP_TRANSFER_ENCODING")
-    ):
-        error.close = True
-    return error

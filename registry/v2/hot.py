@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from harborlite import generations
+from harborlite.actors import ANONYMOUS, Actor
 from registry.access import Caller
 from registry.queries import FoundManifest
 from registry.routing import Target
 from registry.tokens import Token
+from system.events import Artifact, pulled
 
 NOTE = "harborlite.note"
 MAX_BYTES = 64 * 1024 * 1024  # of manifests a process
@@ -33,6 +35,7 @@ class Note:
     caller: Caller
     target: Target
     manifest: FoundManifest
+    artifact: Artifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Answer:
     is_public: bool
     headers: Headers
     content: bytes
+    artifact: Artifact
 
 
 class HotReads:
@@ -73,12 +77,18 @@ class HotReads:
         if not (generations.ENABLED and "/manifests/" in path and environ["REQUEST_METHOD"] in ("GET", "HEAD")):
             return self.application(environ, start_response)
         answer = self.answers.get(path)
-        if answer is not None and self._may_answer(environ, answer):
-            start_response("200 OK", [*answer.headers, ("X-Request-Id", uuid.uuid4().hex)])
-            return [answer.content] if environ["REQUEST_METHOD"] == "GET" else []
+        actor = self._asker(environ, answer) if answer is not None else None
+        if answer is not None and actor is not None:
+            request_id = uuid.uuid4().hex
+            start_response("200 OK", [*answer.headers, ("X-Request-Id", request_id)])
+            if environ["REQUEST_METHOD"] == "HEAD":
+                return []
+            pulled(answer.artifact, actor, environ["REMOTE_ADDR"], request_id)
+            return [answer.content]
         return self._learn(path, environ, start_response)
 
-    def _may_answer(self, environ: dict[str, Any], answer: Answer) -> bool:
+    def _asker(self, environ: dict[str, Any], answer: Answer) -> Actor | None:
+        """Who asks, if they may have the answer and it is still good."""
         if (
             not answer.marked.is_good()
             or environ.get("HTTP_HOST") not in self.hosts
@@ -86,19 +96,20 @@ class HotReads:
             or "HTTP_IF_NONE_MATCH" in environ
             or "HTTP_X_REQUEST_ID" in environ
         ):
-            return False
+            return None
         header = environ.get("HTTP_AUTHORIZATION")
         if header is None:
-            return answer.is_public
+            return ANONYMOUS if answer.is_public else None
         known = self.tokens.get(header)
         if known is None or known[1].expires_at <= time.time() or not known[0].is_good():
-            return False
+            return None
         grant = known[1].grants.get(answer.name)
-        return (
+        may_pull = (
             grant is not None
             and "pull" in grant.granted
             and (grant.project_id, grant.project_version) == (answer.project_id, answer.project_version)
         )
+        return known[1].actor if may_pull else None
 
     def _learn(self, path: str, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Django answers; afterwards the answer is remembered, unless anything at all changed meanwhile."""
@@ -137,6 +148,7 @@ class HotReads:
             project.is_public,
             [(name, value) for name, value in headers if name != "X-Request-Id"],
             note.manifest.content,
+            note.artifact,
         )
         if token is not None:
             self.tokens[environ["HTTP_AUTHORIZATION"]] = (account, token)

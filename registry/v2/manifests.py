@@ -13,6 +13,7 @@ from registry.oci.digest import Digest
 from registry.services import manifests, repositories, tags
 from registry.v2 import hot
 from registry.v2.base import V2View, has_it
+from system.events import Artifact, pulled
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_TAGS = 32
@@ -28,7 +29,12 @@ class ManifestDetail(V2View):
         headers = {"Docker-Content-Digest": found.digest, "ETag": f'"{found.digest}"'}
         if has_it(request, found.digest):
             return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        request.META[hot.NOTE] = hot.Note(self.caller, self.target, found)
+        artifact = Artifact(
+            self.project().pk, self.repository_id(), found.manifest_id, self.full_name(), reference, found.digest
+        )
+        request.META[hot.NOTE] = hot.Note(self.caller, self.target, found, artifact)
+        if request.method == "GET":
+            pulled(artifact, self.caller.actor, request.META["REMOTE_ADDR"], request.META["harborlite.request_id"])
         headers |= {"Content-Type": found.media_type, "Content-Length": str(len(found.content))}
         return HttpResponse(b"" if request.method == "HEAD" else found.content, headers=headers)
 
@@ -43,8 +49,10 @@ class ManifestDetail(V2View):
             raise DigestInvalid(detail={"provided": str(target), "computed": str(digest)})
         parsed = oci_manifest.parse(content, request.META.get("CONTENT_TYPE", ""))
         manifests.manifest_put(
+            project_id=self.project().pk,
             repository_id=self.target.repository_id
             or repositories.repository_ensure(project=self.project(), path=self.target.path),
+            name=self.full_name(),
             content=content,
             digest=digest,
             parsed=parsed,
@@ -52,6 +60,7 @@ class ManifestDetail(V2View):
             actor=self.caller.actor.username,
             actor_id=self.caller.actor.user_id,
         )
+        self.warn_of_quota()
         headers = {
             "Location": f"/v2/{name}/manifests/{digest}",
             "Docker-Content-Digest": str(digest),
@@ -66,10 +75,20 @@ class ManifestDetail(V2View):
     def delete(self, request: HttpRequest, name: str, reference: str) -> HttpResponse:
         target, actor = names.parse_reference(reference), self.caller.actor.username
         if isinstance(target, Digest):
-            manifests.manifest_delete(repository_id=self.repository_id(), digest=target, actor=actor)
+            manifests.manifest_delete(
+                project_id=self.project().pk,
+                repository_id=self.repository_id(),
+                name=self.full_name(),
+                digest=target,
+                actor=actor,
+            )
         else:
             tags.tag_delete(repository_id=self.repository_id(), name=target, actor=actor)
         return HttpResponse(status=HTTPStatus.ACCEPTED, headers={"Content-Length": "0"})
+
+    def full_name(self) -> str:
+        """The repository's present name, with its project's before it."""
+        return f"{self.project().name}/{self.target.path}"
 
 
 def _tags_of(request: HttpRequest, target: str | Digest) -> list[str]:

@@ -6,11 +6,10 @@ distribution's token specification (GET with Basic) and its OAuth 2 variant (POS
 import time
 from datetime import UTC, datetime
 
-from django.conf import settings
 from django.http import HttpRequest, JsonResponse, QueryDict
 
-from accounts.actors import ANONYMOUS, Actor
 from accounts.authentication import authenticate_basic, parse_basic
+from harborlite.actors import ANONYMOUS, Actor
 from harborlite.errors import BadRequest, Unauthorized
 from harborlite.http import Body
 from registry import access, tokens
@@ -64,7 +63,7 @@ def _answer(actor: Actor, scopes: list[str]) -> JsonResponse:
         {
             "token": text,
             "access_token": text,
-            "expires_in": settings.TOKEN_SECONDS,
+            "expires_in": tokens.lifetime(),
             "issued_at": datetime.fromtimestamp(int(time.time()), UTC).isoformat().replace("+00:00", "Z"),
         }
     )

@@ -12,6 +12,7 @@ from registry import access, queries, routing
 from registry.models import Upload
 from registry.oci import ranges
 from registry.oci.digest import ALGORITHMS, Digest
+from registry.quota import Room, room_of
 from registry.services import blobs, repositories, uploads
 from registry.services.uploads import Content
 from registry.v2.base import V2View
@@ -44,7 +45,21 @@ def session(name: str, upload: Upload, status: HTTPStatus) -> HttpResponse:
     return response
 
 
-class UploadList(V2View):
+class UploadView(V2View):
+    """What both views of upload sessions do."""
+
+    def room(self, digest: Digest | None = None) -> Room | None:
+        return room_of(self.project(), self.target.limit, digest)
+
+    def finish(self, upload: Upload, digest: Digest) -> None:
+        """The upload, with this request's body behind it, is the blob `digest`."""
+        body = Body(self.request)
+        content = None if body.declared == 0 else _content(self.request, body)
+        uploads.upload_finish(upload=upload, digest=digest, content=content, room=self.room(digest))
+        self.warn_of_quota()
+
+
+class UploadList(UploadView):
     needs = {"POST": "push"}
 
     def post(self, request: HttpRequest, name: str) -> HttpResponse:
@@ -63,7 +78,7 @@ class UploadList(V2View):
         )
         if digest is None:
             return session(name, upload, HTTPStatus.ACCEPTED)
-        _finish(request, upload, digest)
+        self.finish(upload, digest)
         return blob_created(name, digest)
 
     def _mount(self, repository_id: int, digest: Digest) -> bool:
@@ -79,6 +94,7 @@ class UploadList(V2View):
         if found is None:
             return False
         blobs.blob_mount(repository_id=repository_id, digest=digest, blob_id=found.blob_id)
+        self.warn_of_quota()
         return True
 
     def scopes(self, request: HttpRequest, name: str | None) -> list[str]:
@@ -87,7 +103,7 @@ class UploadList(V2View):
         return [*wanted, f"repository:{source}:pull"] if source and routing.is_name(source) else wanted
 
 
-class UploadDetail(V2View):
+class UploadDetail(UploadView):
     needs = {"GET": "push", "HEAD": "push", "PATCH": "push", "PUT": "push", "DELETE": "push"}
 
     def get(self, request: HttpRequest, name: str, upload_id: object) -> HttpResponse:
@@ -95,13 +111,14 @@ class UploadDetail(V2View):
 
     def patch(self, request: HttpRequest, name: str, upload_id: object) -> HttpResponse:
         upload = self._upload(upload_id)
-        upload = uploads.upload_append(upload=upload, content=_content(request, Body(request)))
+        content = _content(request, Body(request))
+        upload = uploads.upload_append(upload=upload, content=content, room=self.room())
         return session(name, upload, HTTPStatus.ACCEPTED)
 
     def put(self, request: HttpRequest, name: str, upload_id: object) -> HttpResponse:
         upload = self._upload(upload_id)
         digest = Digest.parse(request.GET.get("digest", ""))
-        _finish(request, upload, digest)
+        self.finish(upload, digest)
         return blob_created(name, digest)
 
     def delete(self, request: HttpRequest, name: str, upload_id: object) -> HttpResponse:
@@ -124,9 +141,3 @@ def _content(request: HttpRequest, body: Body) -> Content:
     if body.declared is not None and body.declared != length:
         raise SizeInvalid(f"Content-Range names {length} bytes, Content-Length {body.declared}")
     return Content(body, start=start, length=length)
-
-
-def _finish(request: HttpRequest, upload: Upload, digest: Digest) -> None:
-    body = Body(request)
-    content = None if body.declared == 0 else _content(request, body)
-    uploads.upload_finish(upload=upload, digest=digest, content=content)

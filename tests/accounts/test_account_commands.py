@@ -76,7 +76,7 @@ def test_a_user_is_disabled_enabled_promoted_and_deleted(alice: User) -> None:
     [
         (("user", "disable", "nobody"), "there is no user 'nobody'"),
         (("user", "create", "robot$x", "--password-stdin"), "kept for robots|none of"),
-        (("user", "create", "bob", "--password-stdin"), "8 to 128"),
+        (("user", "create", "bob", "--password-stdin"), "8-128"),
         (("user", "create", "bob"), "--password-stdin"),
         (("user", "create"), "required: name"),
         (("user", "fly"), "invalid choice"),

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.names import fold, is_line, is_text, why_refused
+from accounts.names import fold, why_refused
+from harborlite.text import is_line, is_text
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pytest
 from django.utils import timezone
 
 from accounts import services
-from accounts.actors import ANONYMOUS
 from accounts.authentication import actor_of, authenticate_basic
 from accounts.models import AccessToken, Group, User
 from accounts.queries import groups_of, is_current, tokens_of, user_get, users_search
-from harborlite.errors import BadRequest, Conflict, NotFound, Precondition, Unauthorized
+from harborlite.actors import ANONYMOUS
+from harborlite.errors import BadRequest, Conflict, Denied, NotFound, Unauthorized
 from tests.together import together
 
 PASSWORD = "Correct-Horse-7"
@@ -124,7 +124,7 @@ def test_the_last_administrator_stays(root: User) -> None:
         lambda: services.user_delete(user=root),
         lambda: services.user_set_admin(user=root, is_admin=False),
     ):
-        with pytest.raises(Precondition):
+        with pytest.raises(Denied):
             change()
     root.refresh_from_db()
     assert (root.is_active, root.is_superuser, root.access_version) == (True, True, 1)
@@ -141,7 +141,7 @@ def test_two_administrators_who_remove_each_other_do_not_both_succeed() -> None:
     for _round in range(5):
         one, two = (services.user_create(username=name, password=None, is_admin=True) for name in ("one", "two"))
         results = together(lambda: services.user_delete(user=one), lambda: services.user_disable(user=two))  # noqa: B023
-        assert sorted(map(str, results)) == sorted(map(str, [None, Precondition]))
+        assert sorted(map(str, results)) == sorted(map(str, [None, Denied]))
         assert User.objects.filter(is_superuser=True, is_active=True).count() == 1
         User.objects.all().delete()
 
@@ -166,7 +166,7 @@ def test_a_deleted_user_is_gone_and_so_are_the_tokens(alice: User, root: User) -
 def test_a_user_that_is_gone_can_not_be_changed(alice: User) -> None:
     services.user_delete(user=User.objects.get(pk=alice.pk))
     with pytest.raises(NotFound):
-        services.user_set_password(user=alice, password=PASSWORD)
+        services.user_set_password(user=alice, password="Another-Horse-8")
     with pytest.raises(NotFound):
         services.user_update(user=alice, email=None, realname="", comment="")
 

@@ -1,4 +1,7 @@
-"""Who may do what: every endpoint, every role, and the status each must get. An endpoint missing here is a failure."""
+"""Who may do what: every endpoint, every role, and the status each must get. An endpoint missing here is a failure.
+
+The operations of the REST API, under api/v2.0/, have tables of their own: test_rest_roles.py.
+"""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -6,11 +9,13 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import pytest
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import get_resolver
 
 from tests.factories import PULL, PUSH, Account, World
 from tests.images import EMPTY, OCI_EMPTY, OCI_INDEX, Image, descriptor, dump, index_manifest, sha256, unique
 from tests.ociclient import Client
+from tests.rest.contract import PREFIX
+from tests.rest.routes import walk
 from tests.wire import Answer, basic, bearer, raw
 
 ROLES = (
@@ -81,10 +86,17 @@ GET     healthz                                           200 200 200 200 200 20
 HEAD    healthz                                           200 200 200 200 200 200 200 200 200 200 200 200 200 200
 GET     readyz                                            200 200 200 200 200 200 200 200 200 200 200 200 200 200
 HEAD    readyz                                            200 200 200 200 200 200 200 200 200 200 200 200 200 200
-GET     api/v2.0/health                                   200 200 200 200 200 200 200 200 200 200 200 200 200 200
-HEAD    api/v2.0/health                                   200 200 200 200 200 200 200 200 200 200 200 200 200 200
-GET     api/v2.0/ping                                     200 200 200 200 200 200 200 200 200 200 200 200 200 200
-HEAD    api/v2.0/ping                                     200 200 200 200 200 200 200 200 200 200 200 200 200 200
+GET     api/docs                                          200 200 200 200 200 200 200 200 200 200 200 200 200 200
+HEAD    api/docs                                          200 200 200 200 200 200 200 200 200 200 200 200 200 200
+GET     api/version                                       200 200 200 200 200 200 200 200 200 200 200 200 200 200
+HEAD    api/version                                       200 200 200 200 200 200 200 200 200 200 200 200 200 200
+OPTIONS ^api/                                             404 404 404 404 404 404 404 404 404 404 404 404 404 404
+POST    c/login                                           403 403 403 403 403 403 403 403 403 403 403 403 403 403
+OPTIONS c/login                                           204 204 204 204 204 204 204 204 204 204 204 204 204 204
+POST    c/log_out                                         403 401 200 200 200 200 200 200 200 200 200 200 401 401
+OPTIONS c/log_out                                         204 204 204 204 204 204 204 204 204 204 204 204 204 204
+POST    c/userExists                                      403 401 412 412 412 412 412 412 412 412 412 200 401 401
+OPTIONS c/userExists                                      204 204 204 204 204 204 204 204 204 204 204 204 204 204
 public
 GET     v2/<name:name>/tags/list                          200 200 200 200 200 200 200 200 200 200 200 200 401 401
 HEAD    v2/<name:name>/tags/list                          200 200 200 200 200 200 200 200 200 200 200 200 401 401
@@ -161,8 +173,8 @@ class Stage:
     def request(self, row: Row) -> tuple[str, dict[str, str], bytes]:
         """Path, headers and body of a request that works for who may send it."""
         path, headers, body = "/" + row.route.replace("<name:name>", self.repository), {}, b""
-        if row.route == "v2/^":
-            path = "/v2/nothing"
+        if row.route in ("v2/^", "^api/"):
+            path = f"/{row.route.strip('^/')}/nothing"
         elif row.route == "service/token" and row.method != "POST":
             path += f"?scope=repository:{self.repository}:pull"
         elif row.method == "PUT" and "manifests" in row.route:
@@ -244,7 +256,7 @@ def test_every_role_gets_its_status(stages: dict[str, Stage], row: Row, how: str
     }
     assert not wrong
     for role, answer in got.items():
-        if answer.status == HTTPStatus.UNAUTHORIZED:
+        if answer.status == HTTPStatus.UNAUTHORIZED and not row.route.startswith("c/"):
             scheme = "Basic" if row.route == "service/token" else "Bearer"
             assert answer.headers["WWW-Authenticate"].startswith(scheme), role
 
@@ -285,7 +297,12 @@ def test_refused_requests_changed_nothing(world: World) -> None:
 
 
 def test_every_endpoint_and_method_stands_in_the_table() -> None:
-    served = {(method, route) for route, methods in _served(get_resolver().url_patterns) for method in methods}
+    served = {
+        (method, route)
+        for route, methods in walk(get_resolver().url_patterns)
+        for method in methods
+        if not route.startswith(PREFIX[1:] + "/")
+    }
     assert served == {(row.method, row.route) for row in ROWS}
 
 
@@ -304,26 +321,6 @@ def test_every_endpoint_of_a_repository_stands_in_both_parts() -> None:
 def test_every_row_stands_once() -> None:
     keys = [(row.visibility, row.method, row.route) for row in ROWS]
     assert len(keys) == len(set(keys))
-
-
-def _served(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Each route of the URL configuration with the methods its view has code for."""
-    for pattern in patterns:
-        route = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from _served(pattern.url_patterns, route)
-        else:
-            yield route, _methods(pattern)
-
-
-def _methods(pattern: URLPattern) -> list[str]:
-    view = getattr(pattern.callback, "view_class", None) or getattr(pattern.callback, "cls", None)
-    if view is None:
-        return ["GET", "HEAD"]  # a function; that it takes no other method is a test of its own
-    methods = [name.upper() for name in view.http_method_names if hasattr(view, name)]
-    if "GET" in methods and "HEAD" not in methods:
-        methods.append("HEAD")  # Django adds it
-    return sorted(methods) if view.__name__ != "Unknown" else ["GET", "OPTIONS"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/v2.0/health", "/api/v2.0/ping"])

@@ -81,7 +81,7 @@ def test_what_is_no_secret_has_no_file(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("TOKEN_EXPIRATION", "soon", "TOKEN_EXPIRATION must be a whole number, not 'soon'"),
+        ("HARBORLITE_MIN_RATE", "soon", "HARBORLITE_MIN_RATE must be a whole number, not 'soon'"),
         ("HARBORLITE_S3_REDIRECT", "maybe", "HARBORLITE_S3_REDIRECT must be true or false, not 'maybe'"),
         ("DATABASE_URL_FILE", "/nonexistent", "DATABASE_URL_FILE: cannot read /nonexistent: No such file or directory"),
     ],

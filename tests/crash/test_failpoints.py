@@ -1,5 +1,7 @@
 """Every failpoint, hit by the smallest push or sweep that reaches it (F-01 to F-04; reliability.md 7.0).
 
+Those of changes over REST are in test_interrupted.
+
 Whatever happens there: what was acknowledged stays, nothing partial is seen, the client's next attempt succeeds and
 nothing is left behind.
 """
@@ -29,8 +31,7 @@ ANSWERS = {"raise": (500, "UNKNOWN"), "enospc": (507, "UNAVAILABLE")}
 HITS = [
     pytest.param(point, action, pieces, id=f"{point}-{action}-{pieces}")
     for point in POINTS
-    if not point.startswith("gc.")
-    for pieces in PUSHED[point.partition(".")[0]]
+    for pieces in PUSHED.get(point.partition(".")[0], ())
     for action in ("kill9", "raise")
 ]
 FULL = [

@@ -341,7 +341,7 @@ def test_session_cancelled_while_it_is_finished(scene: Scene, repository: str, p
     finisher, canceller = scene.crowd(repository, 2)
     location, content = finisher.session_of(repository), unique(BODY)
     assert finisher.append(location, content).status == 202
-    scene.server.arm(point, "sleep:0.5")
+    scene.server.arm(point, "sleep:2")
 
     def cancel() -> Answer:
         wait_for(point, lambda: scene.is_disarmed(point))

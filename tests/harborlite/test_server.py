@@ -160,10 +160,13 @@ def test_the_server_tells_its_name_and_no_version(server: Server) -> None:
 
 
 def test_environ_is_what_was_sent(server: Server) -> None:
-    answer = server.ask("GET", "/echo?a=%2F", X_A="1", x_a="2", X_Forwarded_Proto="https", User_Agent="t")
+    answer = server.ask(
+        "GET", "/echo?a=%2F", X_A="1", x_a="2", X_Forwarded_Proto="https", User_Agent="t", Cookie="a=1", cookie="b=2"
+    )
     environ = json.loads(answer.body)
     assert environ["QUERY_STRING"] == "a=%2F"
     assert environ["HTTP_X_A"] == "1,2"
+    assert environ["HTTP_COOKIE"] == "a=1; b=2"
     assert environ["SERVER_PORT"] == str(server.address[1])
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert environ["scheme"] == "http", "nobody said that this peer is a trusted proxy"

@@ -48,8 +48,8 @@ def _push(docker: Program, image: str, reference: str) -> str:
     return docker("push", reference)
 
 
-def test_login_with_a_wrong_password_is_refused(docker: Program, registry: Place) -> None:
-    said = docker.refused("login", "-u", registry.owner.login, "--password-stdin", registry.host, text="wrong")
+def test_login_with_a_wrong_password_is_refused(docker: Program, registry: Place, world: World) -> None:
+    said = docker.refused("login", "-u", world.user().login, "--password-stdin", registry.host, text="wrong")
     assert "unauthorized" in said
 
 

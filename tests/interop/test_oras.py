@@ -53,8 +53,8 @@ def _referrers(oras: Program, reference: str, *options: str) -> list[dict[str, s
     return list(said["manifests"] or [])
 
 
-def test_login_with_a_wrong_password_is_refused(oras: Program, registry: Place) -> None:
-    said = oras.refused("login", HERE, "-u", registry.owner.login, "-p", "wrong", registry.host)
+def test_login_with_a_wrong_password_is_refused(oras: Program, registry: Place, world: World) -> None:
+    said = oras.refused("login", HERE, "-u", world.user().login, "-p", "wrong", registry.host)
     assert "unauthorized" in said
 
 

@@ -38,10 +38,10 @@ def buildah(container_program: Callable[[str], Program], registry: Place) -> Pro
 
 @pytest.mark.parametrize("name", ["podman", "buildah"])
 def test_login_with_a_wrong_password_is_refused(
-    container_program: Callable[[str], Program], registry: Place, name: str
+    container_program: Callable[[str], Program], registry: Place, world: World, name: str
 ) -> None:
     program = _working(container_program(name), registry)
-    said = program.refused("login", HERE, "-u", registry.owner.login, "-p", "wrong", registry.host)
+    said = program.refused("login", HERE, "-u", world.user().login, "-p", "wrong", registry.host)
     assert "invalid username/password" in said
 
 

@@ -28,8 +28,8 @@ def skopeo(container_program: Callable[[str], Program], registry: Place) -> Prog
     return program
 
 
-def test_login_with_a_wrong_password_is_refused(skopeo: Program, registry: Place) -> None:
-    said = skopeo.refused("login", *HERE, "-u", registry.owner.login, "-p", "wrong", registry.host)
+def test_login_with_a_wrong_password_is_refused(skopeo: Program, registry: Place, world: World) -> None:
+    said = skopeo.refused("login", *HERE, "-u", world.user().login, "-p", "wrong", registry.host)
     assert "unauthorized" in said.lower() or "invalid username/password" in said.lower()
 
 

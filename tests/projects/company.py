@@ -6,9 +6,9 @@ from datetime import timedelta
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.actors import ANONYMOUS, OPERATOR, Actor
 from accounts.authentication import actor_of
 from accounts.models import AccessToken, User
+from harborlite.actors import ANONYMOUS, OPERATOR, Actor
 from projects.models import Project, Robot
 from projects.permissions import EVERY_PROJECT, PROJECT, Permission
 from projects.roles import Role

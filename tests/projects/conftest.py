@@ -2,9 +2,15 @@
 
 import pytest
 
+from tests.projects.caller import Caller
 from tests.projects.company import Company, build
 
 
 @pytest.fixture
 def company(db: None) -> Company:
     return build()
+
+
+@pytest.fixture
+def call(company: Company) -> Caller:
+    return Caller(company)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harborlite.errors import Denied, HarborliteError, NotFound
+from harborlite.errors import Denied, HarborliteError, NotFound, Unauthorized
 from projects.models import Robot
 from projects.permissions import Permission
 from projects.queries import (
@@ -48,7 +48,7 @@ def test_who_may_see_but_not_do_is_denied(company: Company) -> None:
         with pytest.raises(Denied):
             project_for(company.actors[name], "private", "repository:push")
     with pytest.raises(Denied):
-        project_for(company.actors["anonymous"], "public", "repository:push")
+        project_for(company.actors["stranger"], "public", "repository:push")
 
 
 def test_what_may_not_be_seen_answers_like_what_is_missing(company: Company) -> None:
@@ -59,7 +59,13 @@ def test_what_may_not_be_seen_answers_like_what_is_missing(company: Company) -> 
 
     for name in ("anonymous", "stranger", "disabled", "robot_of_public", "expired_robot"):
         assert answer(name, "private") == answer(name, "missing") == answer(name, company.private.pk)
-        assert answer(name, "missing")[0] is NotFound
+        assert answer(name, "missing")[0] is (Unauthorized if name == "anonymous" else NotFound)
+
+
+def test_who_has_not_signed_in_is_told_to(company: Company) -> None:
+    assert project_for(company.actors["anonymous"], "public", "repository:pull") == company.public
+    with pytest.raises(Unauthorized):
+        project_for(company.actors["anonymous"], "public", "repository:push")
 
 
 def test_projects_are_listed_by_name(company: Company) -> None:

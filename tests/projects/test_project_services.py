@@ -10,9 +10,9 @@ from django.db import IntegrityError, models
 from django.utils import timezone
 
 from accounts import services as accounts
-from accounts.actors import OPERATOR, Actor
 from accounts.authentication import actor_of, authenticate_basic
 from accounts.models import AccessToken, User
+from harborlite.actors import OPERATOR, Actor
 from harborlite.errors import BadRequest, Conflict, Denied, NotFound, Precondition, Unauthorized
 from projects import rbac
 from projects.models import (

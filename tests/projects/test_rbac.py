@@ -7,12 +7,12 @@ from django.contrib.auth.models import Permission as DjangoPermission
 from guardian.shortcuts import get_perms
 
 from accounts import services as accounts
-from accounts.actors import ANONYMOUS, OPERATOR, Actor
 from accounts.authentication import actor_of
+from harborlite.actors import ANONYMOUS, OPERATOR, Actor
 from projects import rbac
 from projects.models import Member, Project, ProjectGroupObjectPermission, ProjectUserObjectPermission, RobotPermission
 from projects.permissions import Permission
-from projects.roles import ACTIONS, PROJECT_ACTIONS, PUBLIC, SYSTEM_ACTIONS, Role
+from projects.roles import ACTIONS, ADMINISTRATOR_ACTIONS, PROJECT_ACTIONS, PUBLIC, SYSTEM_ACTIONS, Role
 from projects.services.members import member_add, member_remove, member_set_role
 from projects.services.projects import project_create, project_delete, project_update
 from projects.services.robots import robot_create, robot_delete, robot_set_enabled
@@ -248,7 +248,7 @@ def test_what_lies_outside_projects(company: Company) -> None:
     assert rbac.system_actions(actor) == {"catalog:read"}
     assert rbac.actions(actor, company.private) == NOTHING
     assert list(rbac.visible_projects(actor)) == [company.public]
-    assert rbac.system_actions(company.actors["administrator"]) == SYSTEM_ACTIONS
+    assert rbac.system_actions(company.actors["administrator"]) == ADMINISTRATOR_ACTIONS > SYSTEM_ACTIONS
     for name in ("anonymous", "admin", "robot_of_private", "system_robot_for_all"):
         assert rbac.system_actions(company.actors[name]) == NOTHING
 

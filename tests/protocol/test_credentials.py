@@ -27,7 +27,7 @@ WRONG = {
 @pytest.mark.parametrize("row", WRONG)
 def test_wrong_credentials_are_an_error_and_never_an_anonymous_token(world: World, row: str) -> None:
     if row in ("wrong password", "empty password"):
-        headers = basic(world.owner.login, {"wrong password": "wrong", "empty password": ""}[row])
+        headers = basic(world.user().login, {"wrong password": "wrong", "empty password": ""}[row])
     else:
         headers = WRONG[row]
     answer = raw(world.url, "GET", "/service/token?scope=repository:a/b:pull", headers)
@@ -39,7 +39,7 @@ def test_wrong_credentials_are_an_error_and_never_an_anonymous_token(world: Worl
 
 @pytest.mark.parametrize("row", WRONG)
 def test_wrong_credentials_are_refused_on_v2(world: World, image: Image, row: str) -> None:
-    headers = basic(world.owner.login, "wrong") if row == "wrong password" else WRONG[row]
+    headers = basic(world.user().login, "wrong") if row == "wrong password" else WRONG[row]
     for path in ("/v2/", f"/v2/{image.repository}/manifests/v1"):
         answer = raw(world.url, "GET", path, headers)
         check("GET", answer)
@@ -224,7 +224,7 @@ def test_no_scope_makes_the_catalog_show_more(world: World, image: Image) -> Non
 def test_token_is_no_password(world: World, image: Image) -> None:
     """S-57"""
     token = world.player().token_text(f"repository:{image.repository}:pull")
-    for headers in (basic(world.owner.login, token), basic(token, ""), {"Cookie": f"sessionid={token}"}):
+    for headers in (basic(world.user().login, token), basic(token, ""), {"Cookie": f"sessionid={token}"}):
         assert raw(world.url, "GET", f"/v2/{image.repository}/manifests/v1", headers).status == 401
 
 

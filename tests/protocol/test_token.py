@@ -185,6 +185,6 @@ REFUSED_FORMS = {
 def test_form_that_is_refused(world: World, row: str) -> None:
     form, status = REFUSED_FORMS[row]
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = raw(world.url, "POST", "/service/token", headers, form.replace(b"$user", world.owner.login.encode()))
+    answer = raw(world.url, "POST", "/service/token", headers, form.replace(b"$user", world.user().login.encode()))
     assert answer.status == status, answer
     check_envelope(answer)

@@ -10,10 +10,10 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts.actors import ANONYMOUS
 from accounts.authentication import actor_of
 from accounts.models import User
 from accounts.services import token_issue, user_create
+from harborlite.actors import ANONYMOUS
 from projects.models import Project
 from projects.services.projects import project_create
 from registry import access, tokens
@@ -21,7 +21,7 @@ from registry.models import Repository
 from registry.oci.digest import Digest
 from registry.oci.manifest import parse
 from registry.services import repositories
-from registry.services.blobs import blob_bind, blob_link
+from registry.services.blobs import blob_bind, blobs_link
 from registry.services.manifests import manifest_put
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,7 +50,9 @@ class Shop:
             }
         ).encode()
         manifest_put(
+            project_id=self.project.pk,
             repository_id=self.repository_id,
+            name=NAME,
             content=content,
             digest=Digest.of(content),
             parsed=parse(content, OCI_IMAGE),
@@ -66,7 +68,7 @@ class Shop:
         with transaction.atomic():
             blob = blob_bind(digest=digest, size=len(content), storage_key=uuid.uuid4().hex)
             assert blob is not None
-            blob_link(repository_id=self.repository_id, blob_id=blob.pk)
+            blobs_link(repository_id=self.repository_id, blob_ids=[blob.pk])
         return digest
 
     def count(self, method: str, path: str, authorization: str | None = None, status: int = 200) -> int:

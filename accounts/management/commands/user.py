@@ -12,7 +12,7 @@ from accounts.queries import user_get, users_list
 
 
 class Command(NounCommand):
-    help = "People's accounts: create, list, disable, enable, delete, set passwords and administrators."
+    help = "People's accounts: create, list, disable, enable, unlock, delete, set passwords and administrators."
 
     def add_verbs(self, add: AddVerb) -> None:
         create = add("create", self.create, "Create an account.")
@@ -35,6 +35,8 @@ class Command(NounCommand):
             ("not-admin", self.not_admin, "Make an administrator an ordinary account."),
         ):
             add(verb, run, text).add_argument("name")
+        unlock = add("unlock", self.unlock, "Let people sign in again whom wrong passwords have locked out.")
+        unlock.add_argument("name", nargs="?", help="whom; without it, everybody from everywhere")
 
     def create(
         self, name: str, admin: bool, email: str | None, realname: str, password_stdin: bool, **_options: Any
@@ -81,6 +83,10 @@ class Command(NounCommand):
     def not_admin(self, name: str, **_options: Any) -> None:
         services.user_set_admin(user=user_get(name), is_admin=False)
         self.say(f"{name} is an ordinary account")
+
+    def unlock(self, name: str | None, **_options: Any) -> None:
+        services.sign_ins_unlock(user=user_get(name) if name else None)
+        self.say(f"unlocked {name or 'everybody'}")
 
 
 def read_password(*, from_stdin: bool) -> str:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from accounts.actors import OPERATOR, Actor
 from accounts.commands import AddVerb, NounCommand
 from accounts.models import User
 from accounts.queries import user_get
+from harborlite.actors import OPERATOR, Actor
 from projects.queries import project_get, projects_list
 from projects.services import projects as services
 

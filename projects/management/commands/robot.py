@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from accounts.actors import OPERATOR
 from accounts.commands import AddVerb, NounCommand
+from harborlite.actors import OPERATOR
 from projects import permissions
 from projects.models import Project, Robot
 from projects.permissions import Permission

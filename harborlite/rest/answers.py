@@ -1,13 +1,15 @@
 """How both APIs answer: the error envelope, and Django's and the database's errors in our vocabulary."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
+from rest_framework.settings import api_settings
 
 from harborlite.errors import BadRequest, Denied, HarborliteError, NotFound, Unauthorized, Unavailable, Unsupported
 
@@ -34,6 +36,8 @@ def translate(error: Exception) -> HarborliteError:
     for kinds, ours in _TRANSLATIONS:
         if isinstance(error, kinds):
             return ours()
+    if isinstance(error, exceptions.ValidationError):
+        return BadRequest("; ".join(_spoken(error.detail)))
     if isinstance(error, exceptions.APIException):
         return BadRequest(str(error.detail))
     if isinstance(error, OperationalError | InterfaceError):
@@ -52,6 +56,29 @@ _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], Callable[[], HarborliteE
     ((SuspiciousOperation,), lambda: BadRequest("the request was refused")),
 )
 _HOSTS = "its administrator can add it to HARBORLITE_ALLOWED_HOSTS"
+
+
+def _spoken(detail: object, path: str = "") -> Iterator[str]:
+    """What DRF found wrong, each as "field: what"."""
+    if isinstance(detail, Mapping):
+        for key, value in detail.items():
+            name = "" if key == api_settings.NON_FIELD_ERRORS_KEY else str(key)
+            yield from _spoken(value, ".".join(filter(None, (path, name))))
+    elif isinstance(detail, list):
+        for number, value in enumerate(detail):
+            yield from _spoken(value, path if isinstance(value, str) else f"{path}[{number}]")
+    else:
+        text = str(detail).rstrip(".")
+        yield f"{path}: {text[:1].lower()}{text[1:]}" if path else text
+
+
+def close_if_unread(error: HarborliteError, request: HttpRequest) -> None:
+    """A refused request whose body was not read ends its connection: what follows on it is not a request."""
+    header: Callable[[str], Any] = request.META.get
+    if error.status >= HTTPStatus.BAD_REQUEST and (
+        header("CONTENT_LENGTH") not in (None, "", "0") or header("HTTP_TRANSFER_ENCODING")
+    ):
+        error.close = True
 
 
 def exception_handler(error: Exception, context: object) -> HttpResponse:  # noqa: ARG001 - DRF's signature

@@ -1,0 +1,45 @@
+"""The routes of projects in the REST API, under /api/v2.0/."""
+
+from django.urls import URLPattern, path
+
+from projects.api import (
+    current_permissions,
+    explain,
+    immutability,
+    labels,
+    logs,
+    members,
+    metadata,
+    permissions,
+    projects,
+    quotas,
+    robots,
+)
+
+urlpatterns: list[URLPattern] = [
+    path("projects", projects.ProjectList.as_view()),
+    path("projects/<str:project>", projects.ProjectDetail.as_view()),
+    path("projects/<str:project>/_deletable", projects.ProjectDeletable.as_view()),
+    path("projects/<str:project>/summary", projects.ProjectSummary.as_view()),
+    path("projects/<str:project>/explain", explain.Explain.as_view()),
+    path("projects/<str:project>/metadatas", metadata.MetadataList.as_view()),
+    path("projects/<str:project>/metadatas/", metadata.MetadataSlash.as_view()),
+    path("projects/<str:project>/metadatas/<str:name>", metadata.MetadataDetail.as_view()),
+    path("projects/<str:project>/members", members.MemberList.as_view()),
+    path("projects/<str:project>/members/<int:member_id>", members.MemberDetail.as_view()),
+    path("robots", robots.RobotList.as_view()),
+    path("robots/<int:robot_id>", robots.RobotDetail.as_view()),
+    path("labels", labels.LabelList.as_view()),
+    path("labels/<int:label_id>", labels.LabelDetail.as_view()),
+    path("users/current/permissions", current_permissions.CurrentPermissions.as_view()),
+    path("permissions", permissions.Permissions.as_view()),
+    path("audit-logs", logs.AuditLogs.as_view()),
+    path("auditlog-exts", logs.AuditLogExts.as_view()),
+    path("projects/<str:project>/logs", logs.ProjectLogs.as_view()),
+    path("projects/<str:project>/auditlog-exts", logs.ProjectLogExts.as_view()),
+    path("projects/<str:project>/immutabletagrules", immutability.RuleList.as_view()),
+    path("projects/<str:project>/immutabletagrules/<int:rule_id>", immutability.RuleDetail.as_view()),
+    path("quotas", quotas.QuotaList.as_view()),
+    path("quotas/", quotas.QuotaList.as_view()),
+    path("quotas/<int:quota_id>", quotas.QuotaDetail.as_view()),
+]

@@ -1,0 +1,49 @@
+"""The calls of harbor-cli: how it signs in, and where it reads what it prints."""
+
+from tests.factories import World, fresh
+from tests.rest.api import Api
+from tests.rest.scene import Scene
+
+
+def test_sign_in_of_a_person(world: World) -> None:
+    account = world.user()
+    assert Api(world.url, account).get("/users/current")["username"] == account.login
+
+
+def test_sign_in_of_a_robot(world: World) -> None:
+    """412 tells it that this is a robot; then it looks whether projects can be listed and whether there is a ping."""
+    robot = Api(world.url, world.robot(world.project()))
+    answer = robot("GET", "/users/current")
+    assert (answer.status, answer.codes) == (412, ["PRECONDITION"])
+    assert robot("GET", "/projects").status == 200
+    assert robot("GET", "/ping").status == 200
+
+
+def test_sign_in_with_a_wrong_secret(world: World) -> None:
+    for login in ("admin", "robot$nobody", fresh("user")):
+        answer = Api(world.url, world.user().__class__(login, "wrong"))("GET", "/users/current")
+        assert (answer.status, answer.codes) == (401, ["UNAUTHORIZED"])
+        assert answer.json()["errors"][0]["message"]
+
+
+def test_prints_the_first_message(scene: Scene) -> None:
+    """Every refusal says what is wrong, in a sentence."""
+    answer = scene.admin("POST", "/projects", {"project_name": scene.project})
+    assert (answer.status, answer.codes) == (409, ["CONFLICT"])
+    assert scene.project in answer.json()["errors"][0]["message"]
+
+
+def test_project_command(scene: Scene) -> None:
+    """`project search`, `project logs`, `project config`, `project summary`."""
+    assert scene.admin.get("/search", q=scene.project)["project"][0]["name"] == scene.project
+    assert isinstance(scene.admin.get(f"/projects/{scene.project}/auditlog-exts", page_size=15, sort="-op_time"), list)
+    assert scene.admin.get(f"/projects/{scene.project}/metadatas/")["public"] == "false"
+    assert scene.admin.get(f"/projects/{scene.project}/summary")["repo_count"] >= 0
+
+
+def test_log_command(scene: Scene) -> None:
+    events = scene.admin.get("/auditlog-exts/events")
+    assert {"event_type": "create_project"} in events
+    listed = scene.admin.get("/auditlog-exts", q="operation=create,resource_type=project", page_size=100)
+    assert listed
+    assert {(entry["operation"], entry["resource_type"]) for entry in listed} == {("create", "project")}
