@@ -31,6 +31,8 @@ class Peer:
     url: str
     process: subprocess.Popen[bytes]
     auth: tuple[str, str] | None = None
+    data: Path | None = None
+    """What it keeps."""
     _tokens: dict[str, str] = field(default_factory=dict)
 
     def headers(self, repository: str) -> dict[str, str]:
@@ -85,7 +87,7 @@ def _running(
     try:
         deadline = time.monotonic() + 60
         while True:
-            with contextlib.suppress(requests.ConnectionError):
+            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
                 requests.get(f"http://{address}/v2/", timeout=5)
                 break
             if process.poll() is not None or time.monotonic() > deadline:
@@ -105,6 +107,7 @@ def harborlite() -> Iterator[Peer]:
         env = {**os.environ, "HARBOR_ADMIN_PASSWORD": PASSWORD}
         command = [sys.executable, "-m", "harborlite.cli", "serve", "--data", f"{directory}/data", "--bind", address]
         with _running("harborlite", command, address, env, ("admin", PASSWORD)) as peer:
+            peer.data = Path(directory, "data")
             yield peer
 
 
