@@ -184,10 +184,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "2.0",
     "PREPROCESSING_HOOKS": ["harborlite.rest.openapi.only_the_api"],
     "PATH_CONVERTER_OVERRIDES": {
+        "id": {"type": "integer", "format": "int64", "minimum": 0},
         "repository": {
             "type": "string",
             "description": "The repository's path inside the project. Encode its slashes twice: a%252Fb.",
-        }
+        },
     },
     "SORT_OPERATION_PARAMETERS": False,
 }

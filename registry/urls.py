@@ -54,7 +54,7 @@ api_urlpatterns: list[URLPattern] = [
     path(f"{_ARTIFACT}/accessories", accessories.AccessoryList.as_view()),
     path(f"{_ARTIFACT}/additions/<str:addition>", additions.ArtifactAddition.as_view()),
     path(f"{_ARTIFACT}/labels", artifact_labels.ArtifactLabels.as_view()),
-    path(f"{_ARTIFACT}/labels/<int:label_id>", artifact_labels.ArtifactLabel.as_view()),
+    path(f"{_ARTIFACT}/labels/<id:label_id>", artifact_labels.ArtifactLabel.as_view()),
     path(f"{_ARTIFACT}/tags", tags.TagList.as_view()),
     path(f"{_ARTIFACT}/tags/<str:name>", tags.TagDetail.as_view()),
 ]

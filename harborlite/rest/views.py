@@ -34,6 +34,7 @@ from harborlite.errors import (
 )
 from harborlite.http import Body
 from harborlite.rest import answers
+from harborlite.rest.converters import Unreadable
 from harborlite.rest.listing import Listing, Page, Rows, page_of
 
 MAX_BYTES = 1024 * 1024
@@ -81,6 +82,9 @@ class RestView(APIView):
         request.get_host()  # refuses a Host that is not ours, before anything is built from it
         if request.method == "OPTIONS":
             return
+        for name, value in kwargs.items():
+            if isinstance(value, Unreadable):
+                raise BadRequest(f"{name}: {value[:80]!a} is not a number")
         method = str(request.method)
         if method == "HEAD" and "HEAD" not in self.needs:
             method = "GET"

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from harborlite.errors import BadRequest
+from harborlite.errors import BadRequest, NotFound
 from harborlite.rest.fields import Line
 from harborlite.rest.openapi import operation
 from projects import metadata
@@ -64,6 +64,7 @@ class MetadataDetail(ProjectView):
     @operation(gives=MetadataOut)
     def get(self, request: Request, project: str, name: str) -> HttpResponse:
         """One metadata of a project; an empty object when it has not got it"""
+        _require_known(name)
         flags = MetadataOut(self.project).data
         return Response({name: flags[name]} if name in flags else {})
 
@@ -77,5 +78,12 @@ class MetadataDetail(ProjectView):
     @operation()
     def delete(self, request: Request, project: str, name: str) -> HttpResponse:
         """Take one metadata from a project"""
+        _require_known(name)
         services.metadata_delete(project=self.project, name=name)
         return self.done()
+
+
+def _require_known(name: str) -> None:
+    """NotFound for what no project has."""
+    if name not in metadata.NAMES:
+        raise NotFound("there is no such metadata")

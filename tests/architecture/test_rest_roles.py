@@ -185,7 +185,7 @@ def test_every_path_of_a_project_stands_in_the_parts() -> None:
     assert not [row for row in ROWS if row.part == INSTANCE and "/projects/{}" in row.operation]
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/projects/x/nothing", "/users/x", "/robots/1/nothing"])
+@pytest.mark.parametrize("path", ["/nothing", "/projects/x/nothing", "/users/1/nothing", "/robots/1/nothing"])
 def test_unknown_paths_take_no_method(world: World, path: str) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
         for headers in ({}, basic(world.admin_account.login, world.admin_account.secret)):

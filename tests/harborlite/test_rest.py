@@ -198,7 +198,16 @@ class Things(RestView):
     delete = put
 
 
-urlpatterns = [path("things", Things.as_view())]
+class Thing(RestView):
+    authentication_classes = ()
+    needs = {"GET": None}
+
+    @operation(gives=ThingOut)
+    def get(self, request: Request, thing_id: int) -> HttpResponse:
+        return self.shown(ThingOut({"name": str(thing_id), "when": None}))
+
+
+urlpatterns = [path("things", Things.as_view()), path("things/<id:thing_id>", Thing.as_view())]
 here = pytest.mark.urls(__name__)
 
 
@@ -275,6 +284,15 @@ def test_methods_outside_the_table_are_refused_even_when_there_is_code_for_them(
 @here
 def test_nobody_is_asked_to_sign_in_where_a_right_is_needed(client: Any) -> None:
     assert _said(client.put("/things", {}, content_type="application/json"))[:2] == (401, "UNAUTHORIZED")
+
+
+@here
+@pytest.mark.parametrize("text", ["a", "-1", "1.0", "0x1", "%D9%A3", "1%20", "9" * 40])
+def test_an_id_that_is_no_number_is_refused_by_name(client: Any, text: str) -> None:
+    status, code, message = _said(client.get(f"/things/{text}"))
+    assert (status, code) == (400, "BAD_REQUEST")
+    assert message.startswith("thing_id: ")
+    assert client.get("/things/7").json()["name"] == "7"
 
 
 def test_errors_are_in_utf8_json() -> None:

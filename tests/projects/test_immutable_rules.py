@@ -232,9 +232,15 @@ def test_a_rule_of_another_project_is_not_found(world: World, owner: Api, projec
     assert listed(owner, second)[0]["tag_selectors"][0]["pattern"] == "mine"
 
 
-@pytest.mark.parametrize("number", ["x", "-1", "1.5", "99999999999999999999", "1%00", "1e3"])
-def test_what_is_no_number_is_not_found(owner: Api, project: str, number: str) -> None:
-    assert owner("DELETE", f"{rules(project)}/{number}").status == 404
+@pytest.mark.parametrize("number", ["x", "-1", "1.5", "1%00", "1e3"])
+def test_what_is_no_number_is_refused_by_name(owner: Api, project: str, number: str) -> None:
+    answer = owner("DELETE", f"{rules(project)}/{number}")
+    assert (answer.status, answer.codes) == (400, ["BAD_REQUEST"])
+    assert b"rule_id" in answer.body
+
+
+def test_a_number_beyond_all_ids_is_not_found(owner: Api, project: str) -> None:
+    assert owner("DELETE", f"{rules(project)}/99999999999999999999").status == 404
 
 
 def test_a_deleted_rule_is_gone(owner: Api, project: str) -> None:

@@ -90,9 +90,10 @@ def test_one_is_set_read_and_taken_away(call: Caller) -> None:
     answer = call("admin", "DELETE", path)
     assert (answer.status, answer.body) == (200, "")
     assert call.get("admin", path).body == {}
-    for absent in ("severity", "nothing", "nul%00", "%F0%9F%90%B3"):
-        assert call("admin", "DELETE", f"/projects/private/metadatas/{absent}").status == 200
-        assert call.get("admin", f"/projects/private/metadatas/{absent}").body == {}
+    assert call("admin", "DELETE", path).status == 200
+    for unknown in ("nothing", "nul%00", "%F0%9F%90%B3"):
+        assert call("admin", "DELETE", f"/projects/private/metadatas/{unknown}").status == 404
+        assert call("admin", "GET", f"/projects/private/metadatas/{unknown}").status == 404
     assert Event.objects.filter(operation="update", resource_type="project").count() == 2
 
 

@@ -32,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.factories import ROLES, Account, World
 from tests.product import Serve
 from tests.rest.contract import key
-from tests.rest.scene import Scene
+from tests.rest.scene import NOUNS, Scene
 
 EXAMPLES = 200
 SHARES = {GenerationMode.POSITIVE: 0.7, GenerationMode.NEGATIVE: 0.3}
@@ -45,6 +45,7 @@ CHECKS = [
 ]
 LOCKS_OUT = ("read_only", "auth_mode", "primary_auth_mode", "audit_log_forward_endpoint", "robot_name_prefix")
 """Settings that would end the run, or send what happens here elsewhere; their values are tests of their own."""
+NOBODYS = "1999999999"
 
 _DOCUMENT: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
 OPERATIONS = {key(method, path): (path, method) for path, methods in _DOCUMENT["paths"].items() for method in methods}
@@ -68,7 +69,7 @@ class Target:
     @classmethod
     def of(cls, world: World, account: Account | None, role: str | None = None) -> "Target":
         scene = Scene(world)
-        for noun in ("labels", "members", "immutabletagrules", "robots", "usergroups", "quotas", "users"):
+        for noun in NOUNS:
             scene.value(noun)
         if account is not None and role is not None:
             world.clerk("member_add", project=scene.project, username=account.login, role=ROLES[role])
@@ -111,13 +112,16 @@ class Target:
         """Puts what exists into the path of every other valid case, and keeps the tester in."""
         parameters = case.path_parameters or {}
         segments = case.operation.path.split("/")
-        is_aimed = case.method != "DELETE" and not _is_negative(case, ParameterLocation.PATH) and _is_even(case)
+        is_aimed = not _is_negative(case, ParameterLocation.PATH) and _is_even(case)
         for name, value in parameters.items():
-            noun = segments[segments.index("{" + name + "}") - 1]
-            if is_aimed:
-                parameters[name] = self.scene.value(noun)
-            if noun == "users" and str(value) in (str(self.own_id), "1"):
-                parameters[name] = self.scene.value(noun)
+            place = segments.index("{" + name + "}")
+            noun = segments[place - 1]
+            kept = self.scene.value(noun)
+            is_deleted = case.method == "DELETE" and "{" not in "".join(segments[place + 1 :])
+            if is_aimed and not is_deleted:
+                parameters[name] = kept
+            elif str(value) in ((str(self.own_id), "1", kept) if noun == "users" else (kept,)):
+                parameters[name] = NOBODYS
         if key(case.method, case.operation.path) == "PUT /configurations" and isinstance(case.body, dict):
             for name in LOCKS_OUT:
                 case.body.pop(name, None)

@@ -307,6 +307,8 @@ _VALUES: Mapping[str, Callable[[Scene], object]] = {
     "redirects": lambda scene: scene.redirect,
 }
 
+NOUNS = tuple(_VALUES)
+
 _SPARES: Mapping[str, Callable[[Scene], object]] = {
     "projects": Scene.spare_project,
     "members": Scene.spare_member,
