@@ -9,6 +9,7 @@ import stat
 import threading
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -62,6 +63,36 @@ class TransferSlot:
 def external_url(request: HttpRequest) -> str:
     """Scheme and host under which this client reaches us: EXT_ENDPOINT, else the request's own, checked, host."""
     return settings.EXT_ENDPOINT or f"{request.scheme}://{request.get_host()}"
+
+
+def client_address(environ: Mapping[str, Any]) -> str:
+    """The address that a request comes from. Only trusted proxies are believed about whom they speak for.
+
+    The rightmost address in X-Forwarded-For that is no trusted proxy: what stands left of it, a client can invent.
+    """
+    address, trusted = str(environ.get("REMOTE_ADDR", "")), tuple(settings.TRUSTED_PROXIES)
+    if not trusted:
+        return address
+    hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    while hops and _is_address(hops[-1]) and _is_one_of(address, trusted):
+        address = hops.pop()
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _is_one_of(address: str, proxies: tuple[str, ...]) -> bool:
+    """Whether `proxies`, addresses and networks, or * for all, have `address` among them, as the web server has it."""
+    if not _is_address(address):
+        return False
+    return any(text == "*" or ip_address(address) in ip_network(text, strict=False) for text in proxies)
 
 
 class Body:

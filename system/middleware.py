@@ -3,15 +3,13 @@
 import re
 import uuid
 from collections.abc import Callable
-from functools import lru_cache
 from http import HTTPStatus
-from ipaddress import ip_address, ip_network
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from harborlite.actors import ANONYMOUS
 from harborlite.errors import Denied, HarborliteError
+from harborlite.http import client_address
 from harborlite.origin import Origin, began
 from harborlite.rest import answers
 from system import config
@@ -34,8 +32,8 @@ def request_id(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
 
     def middleware(request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-Id", "")
-        request_id = request.META["harborlite.request_id"] = given if _ID.match(given) else uuid.uuid4().hex
-        with began(Origin(ANONYMOUS, client_address(request), request_id)):
+        request_id = given if _ID.match(given) else uuid.uuid4().hex
+        with began(Origin(ANONYMOUS, client_address(request.META), request_id)):
             response = get_response(request)
         response["X-Request-Id"] = request_id
         if not response.streaming and response.status_code not in BODILESS and "Content-Length" not in response:
@@ -43,35 +41,6 @@ def request_id(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
         return response
 
     return middleware
-
-
-def client_address(request: HttpRequest) -> str:
-    """The address that a request comes from. Only trusted proxies are believed about whom they speak for.
-
-    The rightmost address in X-Forwarded-For that is no trusted proxy: what stands left of it, a client can invent.
-    """
-    address = str(request.META.get("REMOTE_ADDR", ""))
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-    trusted = tuple(settings.TRUSTED_PROXIES)
-    while trusted and hops and _is_address(hops[-1]) and _is_one_of(address, trusted):
-        address = hops.pop()
-    return address
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-@lru_cache(maxsize=4096)
-def _is_one_of(address: str, proxies: tuple[str, ...]) -> bool:
-    """Whether `proxies`, addresses and networks, or * for all, have `address` among them, as the web server has it."""
-    if not _is_address(address):
-        return False
-    return any(text == "*" or ip_address(address) in ip_network(text, strict=False) for text in proxies)
 
 
 def read_only(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from harborlite import generations
 from harborlite.actors import ANONYMOUS, Actor
+from harborlite.http import client_address
 from registry.access import Caller
 from registry.queries import FoundManifest
 from registry.routing import Target
@@ -83,7 +84,7 @@ class HotReads:
             start_response("200 OK", [*answer.headers, ("X-Request-Id", request_id)])
             if environ["REQUEST_METHOD"] == "HEAD":
                 return []
-            pulled(answer.artifact, actor, environ["REMOTE_ADDR"], request_id)
+            pulled(answer.artifact, actor, client_address(environ), request_id)
             return [answer.content]
         return self._learn(path, environ, start_response)
 

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 
+from harborlite import origin
 from harborlite.errors import BadRequest, DigestInvalid, ManifestTooLarge, ManifestUnknown
 from harborlite.http import Body
 from registry import queries
@@ -34,7 +35,8 @@ class ManifestDetail(V2View):
         )
         request.META[hot.NOTE] = hot.Note(self.caller, self.target, found, artifact)
         if request.method == "GET":
-            pulled(artifact, self.caller.actor, request.META["REMOTE_ADDR"], request.META["harborlite.request_id"])
+            come = origin.current()
+            pulled(artifact, come.actor, come.address, come.request_id)
         headers |= {"Content-Type": found.media_type, "Content-Length": str(len(found.content))}
         return HttpResponse(b"" if request.method == "HEAD" else found.content, headers=headers)
 

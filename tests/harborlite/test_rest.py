@@ -15,12 +15,12 @@ from rest_framework.request import Request
 from harborlite import docs
 from harborlite.actors import OPERATOR
 from harborlite.errors import BadRequest
+from harborlite.http import client_address
 from harborlite.rest import fields
 from harborlite.rest.listing import Field, Flag, Listing, Moment, Number, Text, page_of
 from harborlite.rest.openapi import operation
 from harborlite.rest.q import Condition, Order, parse_q, parse_sort
 from harborlite.rest.views import RestView
-from system.middleware import client_address
 
 Q = {
     "name=a": [Condition("name", "exact", ("a",))],
@@ -320,7 +320,7 @@ def test_errors_are_in_utf8_json() -> None:
 )
 def test_only_trusted_proxies_are_believed(peer: str, forwarded: str, address: str) -> None:
     request = RequestFactory().get("/", headers={"X-Forwarded-For": forwarded}, REMOTE_ADDR=peer)
-    assert client_address(request) == address
+    assert client_address(request.META) == address
 
 
 def test_outside_of_requests_the_operator_acts() -> None:

@@ -50,6 +50,22 @@ def test_a_pull_is_found_by_the_id_of_its_answer(world: World, image: Image) -> 
     assert all(",127.0.0.1," in line for line in lines)
 
 
+def test_behind_a_proxy_pulls_come_from_whom_it_names() -> None:
+    with Serve({"HARBORLITE_TRUSTED_PROXIES": "127.0.0.1"}) as server:
+        world = World(server.url, server.env, server.admin_password)
+        image = world.player().push_image(world.repository(), "v1")
+        headers = bearer(world.player().token_text(f"repository:{image.repository}:pull"))
+        headers["X-Forwarded-For"] = "198.51.100.7"
+        for _ in range(12):  # the last ones are answered from memory
+            assert raw(world.url, "GET", f"/v2/{image.repository}/manifests/v1", headers).status == 200
+        wait_for("12 pulls", lambda: len(pulls(world, image)) == 12)
+        admin, q = Api(world.url, world.admin_account), f"operation=pull,resource=~{image.repository}"
+        lines = admin("GET", "/auditlog-exts", query={"format": "csv", "q": q}).body.decode().splitlines()[1:]
+        world.close()
+    assert len(lines) == 12
+    assert all(",198.51.100.7," in line for line in lines)
+
+
 def test_nobodys_pull_of_a_public_image_is_anonymous(world: World) -> None:
     image = world.player().push_image(world.repository(world.project(is_public=True)), "v1")
     assert world.client().pull(image.repository, "v1")
