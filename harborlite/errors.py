@@ -7,7 +7,7 @@ spec 1.1, section "Error Codes"; the others are Harbor's.
     HarborliteError
       Unauthorized 401   Denied 403        NotFound 404       Conflict 409
       BadRequest 400     Precondition 412  TooLarge 413       TooManyRequests 429
-      Unavailable 503    StorageFull 507   RequestTimeout 408 ReadOnly, QuotaExceeded 403 (Denied)
+      Unavailable 503    StorageFull 507   RequestTimeout 408 QuotaExceeded 403 (a Denied)
       MethodNotAllowed 405                 UnsupportedMediaType 415
       registry: NameInvalid NameUnknown DigestInvalid SizeInvalid RangeInvalid Unsupported
                 BlobUnknown BlobUploadUnknown
@@ -51,10 +51,6 @@ class Denied(HarborliteError):
 
 class QuotaExceeded(Denied):
     code, message = "QUOTA_EXCEEDED", "the project's quota has no room for this"
-
-
-class ReadOnly(Denied):
-    code, message = "READ_ONLY", "the system is in read only mode; any modification is prohibited"
 
 
 class MethodNotAllowed(HarborliteError):

@@ -174,7 +174,6 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "harborlite.rest.openapi.Schema",
-    "EXCEPTION_HANDLER": "harborlite.rest.answers.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
 SYSTEM_ACTIONS = "projects.rbac.system_actions"  # harborlite.rest asks who may do what outside projects

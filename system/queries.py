@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from harborlite.database.base import release
 from harborlite.errors import BadRequest
 from harborlite.rest.listing import Field, Flag, Listing, Moment, Number, Rows, where
-from harborlite.rest.q import Condition, parse_sort
+from harborlite.rest.q import Condition
 from system.events import TYPES
 from system.models import Event
 
@@ -76,12 +76,12 @@ def _estimate(rows: Rows) -> int:
 
 def is_by_time(sort: str) -> bool:
     """Whether the list is in the order of time, or in the reverse."""
-    return [order.key for order in parse_sort(sort) or parse_sort(EVENTS.default)] == ["op_time"]
+    return [order.key for order in EVENTS.orders(sort)] == ["op_time"]
 
 
 def behind(rows: Rows, sort: str, last: Event) -> Rows:
     """Those of `rows`, which are in the order of time, that come behind `last`."""
-    side = "lt" if (sort or EVENTS.default).strip().startswith("-") else "gt"
+    side = "lt" if EVENTS.orders(sort)[0].is_descending else "gt"
     return rows.filter(Q(**{f"at__{side}e": last.at}), ~Q(at=last.at) | Q(**{f"pk__{side}": last.pk}))
 
 

@@ -44,8 +44,7 @@ class PersonView(RestView):
     own: frozenset[str] = frozenset()
 
     def authorize(self, need: str | None) -> None:
-        is_own = self.actor.kind == "user" and self.actor.user_id == self.kwargs["user_id"]
-        super().authorize(SIGNED_IN if is_own and self.request.method in self.own else need)
+        super().authorize(SIGNED_IN if self.is_own and self.request.method in self.own else need)
 
     @property
     def is_own(self) -> bool:

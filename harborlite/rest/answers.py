@@ -81,11 +81,6 @@ def close_if_unread(error: HarborliteError, request: HttpRequest) -> None:
         error.close = True
 
 
-def exception_handler(error: Exception, context: object) -> HttpResponse:  # noqa: ARG001 - DRF's signature
-    """DRF's hook: every exception of a view, rendered."""
-    return error_response(translate(error))
-
-
 # Django's own hooks, for what never reaches a view.
 
 

@@ -12,7 +12,7 @@ from django.db.models import F, OrderBy, Q, QuerySet
 from django.http import HttpRequest
 
 from harborlite.errors import BadRequest
-from harborlite.rest.q import Condition, Match, parse_q, parse_sort
+from harborlite.rest.q import Condition, Match, Order, parse_q, parse_sort
 from harborlite.text import is_line
 
 PAGE_SIZE = 10
@@ -88,22 +88,20 @@ class Listing:
 
     fields: Mapping[str, Field]
     default: str = "-creation_time"
-    key: str = "pk"
-    """The column that ends every order."""
 
     def select(self, rows: Rows, q: str, sort: str) -> Rows:
         """`rows` that q keeps, in the order of sort. BadRequest names the key that is not known or has a bad value."""
         for condition in parse_q(q):
             rows = self._filtered(rows, condition)
-        orders = []
-        for order in parse_sort(sort) or parse_sort(self.default):
-            field = self.fields.get(order.key)
-            if field is None or not field.is_sortable:
-                raise BadRequest(f"sort: {order.key!a} is not one of {', '.join(self.sortable)}")
-            orders.append(_ordered(rows, field.lookup, is_descending=order.is_descending))
-        if not orders or not self._is_unique(sort):
-            orders.append(F(self.key).desc() if (sort or self.default).startswith("-") else F(self.key).asc())
-        return rows.order_by(*orders)
+        orders = self.orders(sort)
+        ordered = [_ordered(rows, self._column(order), is_descending=order.is_descending) for order in orders]
+        if not any(self._column(order) in ("pk", "id") for order in orders):
+            ordered.append(_ordered(rows, "pk", is_descending=orders[0].is_descending))
+        return rows.order_by(*ordered)
+
+    def orders(self, sort: str) -> list[Order]:
+        """What `sort` asks for, or the default when it asks for nothing; the first decides."""
+        return parse_sort(sort) or parse_sort(self.default)
 
     @property
     def sortable(self) -> list[str]:
@@ -113,9 +111,11 @@ class Listing:
     def filterable(self) -> list[str]:
         return [key for key, field in self.fields.items() if field.is_filterable]
 
-    def _is_unique(self, sort: str) -> bool:
-        orders = parse_sort(sort) or parse_sort(self.default)
-        return any(self.fields[order.key].lookup in (self.key, "id", "pk") for order in orders)
+    def _column(self, order: Order) -> str:
+        field = self.fields.get(order.key)
+        if field is None or not field.is_sortable:
+            raise BadRequest(f"sort: {order.key!a} is not one of {', '.join(self.sortable)}")
+        return field.lookup
 
     def _filtered(self, rows: Rows, condition: Condition) -> Rows:
         field = self.fields.get(condition.key)

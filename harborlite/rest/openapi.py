@@ -1,6 +1,6 @@
 """The REST API's description in OpenAPI 3: what each operation takes and gives is written on the operation itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -42,7 +42,6 @@ def operation(
     query: Kind | None = None,
     media: str = "application/json",
     also: str = "",
-    path: Sequence[OpenApiParameter] = (),
 ) -> Callable[[Handler], Handler]:
     """Describes a handler: its body, its answer, its query parameters. Its docstring's first line is the summary.
 
@@ -50,7 +49,7 @@ def operation(
     media type in which the answer can be had, as a text.
     """
     paged = many if is_paged is None else is_paged
-    parameters: list[Any] = [*path, *_paging(listing, paged=paged), *_headers(status, paged=paged)]
+    parameters: list[Any] = [*_paging(listing, paged=paged), *_headers(status, paged=paged)]
     if query is not None:
         parameters.append(query)
     given: Any = gives

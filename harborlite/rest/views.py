@@ -49,7 +49,6 @@ HARBOR_CODES = {
     "NAME_UNKNOWN": "NOT_FOUND",
     "BLOB_UNKNOWN": "NOT_FOUND",
     "MANIFEST_UNKNOWN": "NOT_FOUND",
-    "READ_ONLY": "DENIED",
     "QUOTA_EXCEEDED": "DENIED",
 }
 """Harbor's word, where the registry protocol or our own vocabulary has another."""
@@ -112,13 +111,13 @@ class RestView(APIView):
 
     # What is taken.
 
-    def body(self, kind: type[BaseSerializer[Any]], **options: Any) -> Any:
+    def body(self, kind: type[BaseSerializer[Any]]) -> Any:
         """The request's body, JSON, as `kind` has checked it. BadRequest names the field that is wrong."""
         media_type = str(self.request.META.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
         if media_type not in ("", JSON):
             raise UnsupportedMediaType(f"the body is to be {JSON}, not {media_type[:80]!a}")
         content = Body(self.request.META).read_all(MAX_BYTES, TooLarge)
-        return checked(kind(data=_json(content), **options))
+        return checked(kind(data=_json(content)))
 
     def parameters(self, kind: type[Serializer[Any]]) -> dict[str, Any]:
         """The query parameters as `kind` has checked them; others are passed over. BadRequest names the wrong one."""

@@ -6,14 +6,14 @@ from django.http import HttpResponse
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from harborlite.errors import BadRequest, Denied, Unauthorized
+from harborlite.errors import BadRequest
 from harborlite.rest.fields import Id, Line, Moment
 from harborlite.rest.fields import Text as TextField
 from harborlite.rest.listing import Field, Listing, Number, Text
 from harborlite.rest.listing import Moment as MomentKind
 from harborlite.rest.openapi import operation
 from harborlite.rest.views import SIGNED_IN, RestView
-from projects import queries, rbac
+from projects import queries
 from projects.models import Label, Project
 from projects.services import labels as services
 
@@ -77,8 +77,8 @@ class LabelList(RestView):
         """The labels of a project, or of the whole instance"""
         asked = self.parameters(ListQuery)
         rows = queries.labels_of(self._home(asked, "label:list") if asked["scope"] == OF_PROJECT else None)
-        if asked["scope"] == GLOBAL and self.actor.kind == "anonymous":
-            raise Unauthorized()
+        if asked["scope"] == GLOBAL:
+            self.authorize(SIGNED_IN)
         if "name" in asked:
             rows = rows.filter(name__icontains=asked["name"])
         return self.listed(rows, LISTING, LabelOut)
@@ -88,8 +88,8 @@ class LabelList(RestView):
         """Create a label"""
         given = self.body(LabelCreateIn)
         project = self._home(given, "label:create") if given["scope"] == OF_PROJECT else None
-        if project is None and "label:create" not in rbac.system_actions(self.actor):
-            raise Denied()
+        if project is None:
+            self.authorize("label:create")
         values = {key: given[key] for key in ("name", "description", "color")}
         label = services.label_create(project=project, **values)
         return self.created(f"/api/v2.0/labels/{label.pk}")

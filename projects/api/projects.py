@@ -17,6 +17,7 @@ from harborlite.rest.views import SIGNED_IN, RestView
 from projects import metadata, queries, quota, rbac
 from projects.api.base import ProjectView
 from projects.api.metadata import MetadataIn, MetadataOut
+from projects.api.quotas import ResourcesOut
 from projects.models import Project
 from projects.names import MAX_LENGTH
 from projects.roles import Role
@@ -232,13 +233,9 @@ class ProjectDeletable(ProjectView):
         return self.shown(DeletableOut({"deletable": True}))
 
 
-class AmountOut(serializers.Serializer[Any]):
-    storage = serializers.IntegerField(help_text="Bytes; as a limit, -1 for none.")
-
-
 class UsageOut(serializers.Serializer[Any]):
-    hard = AmountOut()
-    used = AmountOut()
+    hard = ResourcesOut()
+    used = ResourcesOut()
 
 
 class SummaryOut(serializers.Serializer[Any]):

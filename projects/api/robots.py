@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from accounts.models import User
-from harborlite.errors import BadRequest, Denied
+from harborlite.errors import BadRequest
 from harborlite.rest.fields import Flag, Line, Moment, Secret
 from harborlite.rest.fields import Text as TextField
 from harborlite.rest.listing import Field, Listing, Number, Rows, Text, where
@@ -18,7 +18,7 @@ from harborlite.rest.listing import Moment as MomentKind
 from harborlite.rest.openapi import operation
 from harborlite.rest.q import Condition, parse_q
 from harborlite.rest.views import SIGNED_IN, RestView
-from projects import permissions, queries, rbac
+from projects import permissions, queries
 from projects.models import Project, Robot
 from projects.services import robots as services
 from system import config
@@ -148,7 +148,7 @@ class RobotList(RestView):
             raise BadRequest(f"q: Level is one of {', '.join(LEVELS)}, and ProjectID a number")
         project = self._project(asked.get("ProjectID")) if level == "project" else None
         if project is None:
-            self._require_of_system("robot:list")
+            self.authorize("robot:list")
         return self.listed(queries.robots_of(project), LISTING, RobotOut)
 
     def _project(self, condition: Condition | None) -> Project:
@@ -156,10 +156,6 @@ class RobotList(RestView):
         if not (text.isascii() and text.isdecimal() and len(text) < 19):
             raise BadRequest("q: ProjectID must be a positive number when robots of a project are asked for")
         return queries.project_for(self.actor, int(text), "robot:list")
-
-    def _require_of_system(self, action: str) -> None:
-        if action not in rbac.system_actions(self.actor):
-            raise Denied()
 
     @operation(takes=RobotIn, gives=RobotCreatedOut, status=201)
     def post(self, request: Request) -> HttpResponse:
@@ -173,7 +169,7 @@ class RobotList(RestView):
                 raise BadRequest("permissions: a project's robot has one permission: for this project")
             project = queries.project_for(self.actor, namespace, "robot:create", is_name_given=True)
         else:
-            self._require_of_system("robot:create")
+            self.authorize("robot:create")
         robot, secret = services.robot_create(
             creator=self.actor,
             name=given["name"],

@@ -7,7 +7,7 @@ from harborlite.rest.listing import Moment as MomentKind
 from harborlite.rest.openapi import operation
 from registry import artifacts
 from registry.api.artifact_out import AccessoryOut
-from registry.api.artifacts import ArtifactView
+from registry.api.base import ArtifactView
 
 LISTING = Listing(
     {

@@ -11,7 +11,7 @@ from harborlite.database.base import release
 from harborlite.errors import BadRequest, Precondition
 from harborlite.rest.openapi import operation
 from registry import artifacts
-from registry.api.artifacts import ArtifactView
+from registry.api.base import ArtifactView
 from registry.models import Manifest
 from registry.oci import chart, config
 from registry.services import blobs

@@ -5,14 +5,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from rest_framework import serializers
 
-from harborlite.errors import NotFound
 from harborlite.rest.fields import Id
 from harborlite.rest.openapi import operation
 from registry import artifacts
-from registry.api.artifacts import ArtifactView
+from registry.api.base import ArtifactView
 from registry.services.artifacts import artifact_label, artifact_unlabel
-
-MOST = 2**63 - 1
 
 
 class LabelIdIn(serializers.Serializer[Any]):
@@ -40,8 +37,6 @@ class ArtifactLabel(ArtifactView):
         self, request: HttpRequest, project: str, repository: str, reference: str, label_id: int
     ) -> HttpResponse:
         """Take a label off an artifact"""
-        if label_id > MOST:
-            raise NotFound("there is no such label")
         label = artifacts.label_in(self.project, label_id)
         artifact_unlabel(repository=self.repository, artifact=self.artifact(), label=label)
         return self.done()

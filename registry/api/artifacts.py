@@ -14,9 +14,10 @@ from harborlite.rest.openapi import operation
 from harborlite.rest.q import Condition, parse_q
 from projects.api.base import ProjectView
 from projects.immutability import matcher_for
+from projects.models import Project
 from registry import artifacts
 from registry.api.artifact_out import ArtifactOut
-from registry.api.base import RepositoryView
+from registry.api.base import ArtifactView, RepositoryView
 from registry.api.converters import path_of
 from registry.api.copies import CopyQuery, source_of
 from registry.artifacts import Artifacts, Shown, Wanted
@@ -124,11 +125,11 @@ class ArtifactList(RepositoryView):
 
         Children of an index that have no tag are shown with it, and by q=base=*; accessories by with_accessory.
         """
-        wanted, keys = _wanted(self.parameters(ArtifactQuery)), _keys(request)
+        asked, keys = self.parameters(ArtifactQuery), _keys(request)
         rows = artifacts.artifacts_in(self.repository, with_children="base" in keys)
         count = None if keys else lambda: self.repository.artifact_count
-        ids = _asked(request, rows).values_list("pk", flat=True)
-        return self.listed(Artifacts(ids, wanted, count), None, ArtifactOut, fill=_immutable(self))
+        found = Artifacts(_asked(request, rows).values_list("pk", flat=True), _wanted(asked), count)
+        return self.listed(found, None, ArtifactOut, fill=_immutable(self.project, asked))
 
     @operation(query=CopyQuery, status=201)
     def post(self, request: HttpRequest, project: str, repository: str) -> HttpResponse:
@@ -183,15 +184,7 @@ class ProjectArtifactList(ProjectView):
         else:
             count = None if keys else lambda: artifacts.count_in(self.project)
             found = Artifacts(rows.values_list("pk", flat=True), wanted, count)
-        return self.listed(found, None, ArtifactOut, fill=_immutable(self))
-
-
-class ArtifactView(RepositoryView):
-    """What has to do with one artifact, which the path names by tag or digest."""
-
-    def artifact(self) -> Manifest:
-        """ManifestUnknown when there is none."""
-        return artifacts.artifact_get(self.repository, names.parse_reference(self.kwargs["reference"]))
+        return self.listed(found, None, ArtifactOut, fill=_immutable(self.project, asked))
 
 
 class ArtifactDetail(ArtifactView):
@@ -200,9 +193,9 @@ class ArtifactDetail(ArtifactView):
     @operation(gives=ArtifactOut, query=ArtifactQuery)
     def get(self, request: HttpRequest, project: str, repository: str, reference: str) -> HttpResponse:
         """An artifact, also a child of an index or an accessory"""
-        wanted = _wanted(self.parameters(ArtifactQuery))
-        found = artifacts.shown([self.artifact()], wanted, MAX_SIZE)
-        return self.shown(ArtifactOut(found[0], context=_immutable(self)(found)))
+        asked = self.parameters(ArtifactQuery)
+        found = artifacts.shown([self.artifact()], _wanted(asked), MAX_SIZE)
+        return self.shown(ArtifactOut(found[0], context=_immutable(self.project, asked)(found)))
 
     @operation()
     def delete(self, request: HttpRequest, project: str, repository: str, reference: str) -> HttpResponse:
@@ -229,13 +222,13 @@ def _wanted(asked: Mapping[str, bool]) -> Wanted:
     )
 
 
-def _immutable(view: ProjectView) -> Callable[[list[Shown]], dict[str, Any]]:
+def _immutable(project: Project, asked: Mapping[str, bool]) -> Callable[[list[Shown]], dict[str, Any]]:
     """What TagOut needs to tell which tags are immutable, if the client asked for that."""
 
     def fill(page: list[Shown]) -> dict[str, Any]:
-        if not view.parameters(ArtifactQuery)["with_immutable_status"]:
+        if not asked["with_immutable_status"]:
             return {}
-        is_immutable = matcher_for(view.project)
+        is_immutable = matcher_for(project)
         tags = ((shown.artifact.repository.name, tag) for shown in page for tag in shown.tags or ())
         return {"immutable": {tag.pk for path, tag in tags if is_immutable(path, tag.name)}}
 

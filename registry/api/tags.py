@@ -11,10 +11,9 @@ from harborlite.rest.listing import Moment as MomentKind
 from harborlite.rest.openapi import operation
 from projects.immutability import matcher_for
 from registry import queries
-from registry.api.base import RepositoryView
+from registry.api.base import ArtifactView
 from registry.api.converters import path_of
-from registry.artifacts import artifact_get
-from registry.models import Manifest, Tag
+from registry.models import Tag
 from registry.oci import names
 from registry.services import tags
 
@@ -58,15 +57,7 @@ class TagsQuery(serializers.Serializer[Any]):
     with_signature = serializers.BooleanField(default=False, help_text="Of Harbor's API before 2.0; has no effect.")
 
 
-class ArtifactTags(RepositoryView):
-    """What has to do with the tags of one artifact."""
-
-    def artifact(self) -> Manifest:
-        """The artifact that the path names by tag or digest; ManifestUnknown when there is none."""
-        return artifact_get(self.repository, names.parse_reference(self.kwargs["reference"]))
-
-
-class TagList(ArtifactTags):
+class TagList(ArtifactView):
     needs = {"GET": "tag:list", "POST": "tag:create"}
 
     @operation(gives=TagOut, many=True, listing=LISTING, query=TagsQuery)
@@ -87,7 +78,7 @@ class TagList(ArtifactTags):
         return self.created(f"{path_of(self.repository)}/artifacts/{digest}/tags/{name}")
 
 
-class TagDetail(ArtifactTags):
+class TagDetail(ArtifactView):
     needs = {"DELETE": "tag:delete"}
 
     @operation()
