@@ -98,3 +98,11 @@ def split_server(seaweed: "Seaweed") -> Iterator[Split]:
     """The product as separate programs."""
     with Split(seaweed) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def split_world(split_server: Split) -> Iterator[World]:
+    """Makes accounts and projects on `split_server`."""
+    made = World(split_server.url, split_server.env, split_server.admin_password)
+    yield made
+    made.close()

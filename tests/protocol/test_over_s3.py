@@ -1,6 +1,5 @@
 """The protocol with blobs in S3 and everything outside the web server: downloads are redirects (C-14, C-29, S-45)."""
 
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,18 +8,15 @@ import requests
 from tests.factories import World
 from tests.images import EMPTY, sha256, sha512, unique
 from tests.ociclient import HOW, Client
-from tests.product import Split
 from tests.wire import Answer, bearer, raw
 
 pytestmark = pytest.mark.s3
 
 
 @pytest.fixture(scope="module")
-def world(split_server: Split) -> Iterator[World]:
+def world(split_world: World) -> World:
     """Of the split server; the other fixtures build on it."""
-    made = World(split_server.url, split_server.env, split_server.admin_password)
-    yield made
-    made.close()
+    return split_world
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,10 @@
 """What is read out of blobs, with the blobs in S3: streams instead of files."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.factories import World
 from tests.images import unique
 from tests.ociclient import Client
-from tests.product import Split
 from tests.registry.api import goods
 from tests.registry.api.paths import artifact_path
 from tests.rest.api import Api
@@ -16,10 +13,8 @@ pytestmark = pytest.mark.s3
 
 
 @pytest.fixture(scope="module")
-def world(split_server: Split) -> Iterator[World]:
-    made = World(split_server.url, split_server.env, split_server.admin_password)
-    yield made
-    made.close()
+def world(split_world: World) -> World:
+    return split_world
 
 
 @pytest.fixture(scope="module")

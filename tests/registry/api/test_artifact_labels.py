@@ -60,7 +60,7 @@ def test_another_projects_label_is_as_none(world: World, owner: Api, image: Imag
         assert (answer.status, answer.codes) == (404, ["NOT_FOUND"])
         assert owner("DELETE", artifact_path(image, f"/labels/{label}")).status == 404
     assert owner("DELETE", artifact_path(image, f"/labels/{2**70}")).status == 404
-    assert owner("DELETE", artifact_path(image, "/labels/one")).status == 404
+    assert owner("DELETE", artifact_path(image, "/labels/one")).status == 400
 
 
 @pytest.mark.parametrize("body", [{}, {"id": "1"}, {"id": -1}, {"id": 2**63}, {"id": None}, {"id": True}, [], "x"])
