@@ -80,9 +80,15 @@ class Scene:
 
     def stored(self, location: str = "") -> int:
         """Bytes on the disk that are no blob yet: of the session that is continued at `location`, or of all."""
+        return sum(self._parts(location))
+
+    def writing(self, location: str) -> int:
+        """How many requests have bytes on the disk that are no blob yet, each in a part of its own."""
+        return sum(size > 0 for size in self._parts(location))
+
+    def _parts(self, location: str) -> Iterator[int]:
         key = location.rpartition("/")[2].replace("-", "")
-        parts = (self.server.data / "blobs" / "uploads").glob(f"{key or '*'}/*")
-        return sum(map(_size_of, parts))
+        return map(_size_of, (self.server.data / "blobs" / "uploads").glob(f"{key or '*'}/*"))
 
     @contextmanager
     def quietly(self) -> Iterator[None]:

@@ -262,7 +262,7 @@ def test_of_two_patches_under_way_the_first_to_end_wins(scene: Scene, repository
     with patch(client, repository, location, BODY) as one, patch(client, repository, location, BODY) as other:
         for sending, content in zip((one, other), contents, strict=True):
             sending.send(content[: BODY // 2])
-        wait_for("both are being written", lambda: scene.stored(location) >= 2)
+        wait_for("both are being written", lambda: scene.writing(location) == 2)
         other.send(contents[1][BODY // 2 :])
         assert_status(other.answer(), 202)
         one.send(contents[0][BODY // 2 :])

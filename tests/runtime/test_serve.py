@@ -11,6 +11,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -47,9 +48,12 @@ def children_of(process: int, data: Path) -> dict[str, int]:
 
 
 def test_everything_is_well_after_the_start(running: Serve) -> None:
-    health = requests.get(f"{running.url}/api/v2.0/health", timeout=10).json()
-    assert health["status"] == "healthy"
-    assert {part["name"] for part in health["components"]} == {"core", "database", "redis", "registry"}
+    def health() -> dict[str, Any]:
+        return requests.get(f"{running.url}/api/v2.0/health", timeout=30).json()
+
+    assert {part["name"] for part in health()["components"]} == {"core", "database", "redis", "registry"}
+    # A part that a crowded machine kept from answering in time is asked again.
+    wait_for("all parts are well", lambda: health()["status"] == "healthy", told=running.said)
     assert requests.get(f"{running.url}/api/v2.0/ping", timeout=10).text == "Pong"
     assert login(running, running.admin_password) == 200
     assert login(running, "Wrong-password-1") == 401
