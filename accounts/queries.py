@@ -30,6 +30,11 @@ def user_by_id(user_id: int) -> User:
     return user
 
 
+def is_only_one() -> bool:
+    """Whether there is no other person than the first administrator yet."""
+    return len(User.objects.filter(kind=User.Kind.USER)[:2]) < 2
+
+
 def users_list(*, username: str = "", email: str = "") -> QuerySet[User]:
     """All people with these parts in their names and addresses, in any case; by name."""
     found = User.objects.filter(kind=User.Kind.USER).order_by("username_key")

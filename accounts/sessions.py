@@ -20,7 +20,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware, rotate_token
 
 from accounts.models import User
-from harborlite.errors import Denied, UnsupportedMediaType
+from harborlite.errors import CsrfInvalid, UnsupportedMediaType
 from system import config
 
 CSRF_HEADER = "X-Harbor-CSRF-Token"
@@ -28,7 +28,7 @@ NO_RENEWAL = "X-Harbor-No-Session-Renewal"
 """Harbor's: with it, a page that asks by itself again and again does not keep a session alive."""
 
 _USER, _VERSION, _SEEN = "user", "version", "seen"
-_FOR_BROWSERS = ("/api/", "/c/")
+_FOR_CLIENTS = ("/v2", "/service/", "/healthz", "/readyz")
 
 
 # Sessions.
@@ -112,21 +112,21 @@ def _secret(request: HttpRequest) -> str:
 
 
 def for_browsers(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Middleware: sessions and tokens, where browsers go. /v2 has neither, and none of their cost."""
+    """Middleware: sessions and tokens, but where only clients go: these have neither, and none of their cost."""
     guarded = Csrf(SessionMiddleware(get_response))
 
     def middleware(request: HttpRequest) -> Any:
-        return guarded(request) if request.path.startswith(_FOR_BROWSERS) else get_response(request)
+        return get_response(request) if request.path.startswith(_FOR_CLIENTS) else guarded(request)
 
     return middleware
 
 
 def require_token(request: HttpRequest) -> None:
-    """Returns when the request is a safe one, or carries both parts of the token; Denied when not."""
+    """Returns when the request is a safe one, or carries both parts of the token; CsrfInvalid when not."""
     if (request.content_type or "").startswith("multipart/"):  # it would be read as a form, files and all
         raise UnsupportedMediaType()
     if CsrfViewMiddleware.process_view(Csrf(_guarded), request, _guarded, (), {}) is not None:
-        raise Denied(f"CSRF token invalid; send the header {CSRF_HEADER} and the cookie of the last answer")
+        raise CsrfInvalid(f"CSRF token invalid; send the header {CSRF_HEADER} and the cookie of the last answer")
 
 
 def _guarded(_request: HttpRequest) -> HttpResponse:

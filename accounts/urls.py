@@ -1,7 +1,8 @@
-"""The routes of accounts: in the REST API, under /api/v2.0/, and those of browsers' sessions, under /c/."""
+"""The routes of accounts: in the REST API, under /api/v2.0/, those of browsers' sessions, under /c/, and pages."""
 
 from django.urls import path
 
+from accounts import views
 from accounts.api import groups, sessions, tokens, users
 
 urlpatterns = [
@@ -24,4 +25,9 @@ session_urlpatterns = [
     path("c/login", sessions.Login.as_view()),
     path("c/log_out", sessions.LogOut.as_view()),
     path("c/userExists", sessions.UserExists.as_view()),
+]
+page_urlpatterns = [
+    path("login", views.SignIn.as_view()),
+    path("logout", views.SignOut.as_view()),
+    path("account", views.Account.as_view()),
 ]

@@ -7,7 +7,7 @@ spec 1.1, section "Error Codes"; the others are Harbor's.
     HarborliteError
       Unauthorized 401   Denied 403        NotFound 404       Conflict 409
       BadRequest 400     Precondition 412  TooLarge 413       TooManyRequests 429
-      Unavailable 503    StorageFull 507   RequestTimeout 408 QuotaExceeded 403 (a Denied)
+      Unavailable 503    StorageFull 507   RequestTimeout 408 QuotaExceeded 403 (a Denied, as CsrfInvalid)
       MethodNotAllowed 405                 UnsupportedMediaType 415
       registry: NameInvalid NameUnknown DigestInvalid SizeInvalid RangeInvalid Unsupported
                 BlobUnknown BlobUploadUnknown
@@ -47,6 +47,10 @@ class Unauthorized(HarborliteError):
 
 class Denied(HarborliteError):
     code, status, message = "DENIED", 403, "requested access to the resource is denied"
+
+
+class CsrfInvalid(Denied):
+    message = "the request does not prove that it comes from no other site"
 
 
 class QuotaExceeded(Denied):

@@ -177,6 +177,7 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 SYSTEM_ACTIONS = "projects.rbac.system_actions"  # harborlite.rest asks who may do what outside projects
+CONSOLE_AUTHENTICATION = "accounts.authentication.PageAuthentication"  # and harborlite.console, who asks
 SPECTACULAR_SETTINGS = {
     "TITLE": "harborlite",
     "DESCRIPTION": "Harbor's REST API, version 2.0, and what harborlite adds to it.",
@@ -195,13 +196,18 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+        "OPTIONS": {
+            "context_processors": ["django.template.context_processors.request"],
+            "builtins": ["harborlite.console.tags"],
+        },
     }
 ]
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # files are served from where they are: no step collects them first
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -2,10 +2,13 @@
 
 from django.urls import include, path, re_path
 
+from accounts.urls import page_urlpatterns as account_pages
 from accounts.urls import session_urlpatterns as sessions
 from harborlite import docs, health
 from harborlite.rest.views import NoSuchOperation
+from projects.urls import page_urlpatterns as project_pages
 from registry.urls import api_urlpatterns as registry_api
+from registry.urls import page_urlpatterns as registry_pages
 
 urlpatterns = [
     path("", include("registry.urls")),
@@ -22,6 +25,9 @@ urlpatterns = [
     path("api/v2.0/", include("projects.urls")),
     path("api/v2.0/", include(registry_api)),
     re_path("^api/", NoSuchOperation.as_view()),
+    path("", include(account_pages)),
+    path("", include(project_pages)),
+    path("", include(registry_pages)),
 ]
 
 handler400 = "harborlite.rest.answers.bad_request"

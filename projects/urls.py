@@ -1,7 +1,8 @@
-"""The routes of projects in the REST API, under /api/v2.0/."""
+"""The routes of projects: in the REST API, under /api/v2.0/, and pages."""
 
 from django.urls import URLPattern, path
 
+from projects import views
 from projects.api import (
     current_permissions,
     explain,
@@ -42,4 +43,10 @@ urlpatterns: list[URLPattern] = [
     path("quotas", quotas.QuotaList.as_view()),
     path("quotas/", quotas.QuotaList.as_view()),
     path("quotas/<id:quota_id>", quotas.QuotaDetail.as_view()),
+]
+
+page_urlpatterns: list[URLPattern] = [
+    path("", views.Start.as_view()),
+    path("projects", views.Projects.as_view()),
+    path("projects/new", views.NewProject.as_view()),
 ]

@@ -57,6 +57,11 @@ def repositories_of(projects: QuerySet[Project]) -> QuerySet[Repository]:
     return Repository.objects.filter(project__in=projects).annotate(full_name=_FULL_NAME)
 
 
+def repositories_of_one(project: Project) -> QuerySet[Repository]:
+    """The repositories of `project`."""
+    return Repository.objects.filter(project=project)
+
+
 def repositories_called(projects: QuerySet[Project], part: str) -> QuerySet[Repository]:
     """The repositories of `projects` whose full name has that part, by it, with their projects."""
     rows = Repository.objects.filter(project__in=projects).annotate(full_name=_FULL_NAME).select_related("project")
@@ -141,6 +146,16 @@ def manifest_resolve(repository_id: int | None, reference: str | Digest) -> Foun
 def tags_of(manifest: Manifest) -> QuerySet[Tag]:
     """The tags of `manifest`."""
     return Tag.objects.filter(manifest=manifest)
+
+
+def tags_shown(repository: Repository) -> QuerySet[Tag]:
+    """The tags of `repository`, each with what it points to, without the bytes."""
+    whole = ("content", "annotations", "extra_attrs")
+    return (
+        Tag.objects.filter(repository=repository)
+        .select_related("manifest")
+        .defer(*(f"manifest__{name}" for name in whole))
+    )
 
 
 def tag_get(repository: Repository, name: str) -> Tag:

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, include, path, register_converter
 
+from registry import views
 from registry.api import (
     accessories,
     additions,
@@ -15,7 +16,7 @@ from registry.api import (
     statistics,
     tags,
 )
-from registry.api.converters import RepositoryConverter
+from registry.api.converters import PathConverter, RepositoryConverter
 from registry.v2.catalog import Base
 from registry.v2.token import TokenView
 
@@ -57,4 +58,15 @@ api_urlpatterns: list[URLPattern] = [
     path(f"{_ARTIFACT}/labels/<id:label_id>", artifact_labels.ArtifactLabel.as_view()),
     path(f"{_ARTIFACT}/tags", tags.TagList.as_view()),
     path(f"{_ARTIFACT}/tags/<str:name>", tags.TagDetail.as_view()),
+]
+
+# A repository's path may have slashes, and no component of it is a hyphen alone: that ends it.
+register_converter(PathConverter, "repository_path")
+_REPOSITORY_PAGE = "projects/<str:project>/<repository_path:repository>/-"
+
+page_urlpatterns: list[URLPattern] = [
+    path("projects/<str:project>", views.Repositories.as_view()),
+    path(f"{_REPOSITORY_PAGE}/tags", views.Tags.as_view()),
+    path(f"{_REPOSITORY_PAGE}/tags/<str:tag>/delete", views.TagDelete.as_view()),
+    path(f"{_REPOSITORY_PAGE}/history", views.History.as_view()),
 ]

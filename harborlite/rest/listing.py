@@ -17,7 +17,7 @@ from harborlite.text import is_line
 
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100
-_MAX_PAGE = 10**9
+MAX_PAGE = 10**9
 _BIGINT = 2**63
 
 Rows = QuerySet[Any]
@@ -92,7 +92,7 @@ class Listing:
     def select(self, rows: Rows, q: str, sort: str) -> Rows:
         """`rows` that q keeps, in the order of sort. BadRequest names the key that is not known or has a bad value."""
         for condition in parse_q(q):
-            rows = self._filtered(rows, condition)
+            rows = self.filtered(rows, condition)
         orders = self.orders(sort)
         ordered = [_ordered(rows, self._column(order), is_descending=order.is_descending) for order in orders]
         if not any(self._column(order) in ("pk", "id") for order in orders):
@@ -117,7 +117,8 @@ class Listing:
             raise BadRequest(f"sort: {order.key!a} is not one of {', '.join(self.sortable)}")
         return field.lookup
 
-    def _filtered(self, rows: Rows, condition: Condition) -> Rows:
+    def filtered(self, rows: Rows, condition: Condition) -> Rows:
+        """Those of `rows` for which `condition` holds. BadRequest as for `select`."""
         field = self.fields.get(condition.key)
         if field is None or not field.is_filterable:
             raise BadRequest(f"q: {condition.key!a} is not one of {', '.join(self.filterable)}")
@@ -182,8 +183,11 @@ def page_of(
     count: Count | None = None,
     rest: Rows | None = None,
     mark: str = "",
+    size: int = PAGE_SIZE,
 ) -> Page:
     """The page of `rows` that the request asks for by page (from 1) and page_size; past the end it is empty.
+
+    `size` is that of a page when the request does not say.
 
     The rows are counted, by `count` when given, only when the page itself does not tell how many there are: `count`
     gets the rows, how many end with this page, and whether there are more.
@@ -191,8 +195,8 @@ def page_of(
     For lists too long to be counted off from the start: the Link to the next page names this page's last row in the
     query parameter `mark`, and `rest` are the rows behind the one that the request names so.
     """
-    size = number_of(request, "page_size", PAGE_SIZE, MAX_PAGE_SIZE)
-    number = number_of(request, "page", 1, _MAX_PAGE)
+    size = number_of(request, "page_size", size, MAX_PAGE_SIZE)
+    number = number_of(request, "page", 1, MAX_PAGE)
     start = (number - 1) * size
     found = list(rows[start : start + size + 1] if rest is None else rest[: size + 1])
     is_more, found = len(found) > size, found[:size]

@@ -1,9 +1,10 @@
 """What the URL configuration serves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from harborlite.console.pages import PageView
 from tests.rest.contract import PREFIX
 
 
@@ -13,6 +14,21 @@ def served() -> Iterator[tuple[str, str]]:
         if route.startswith(PREFIX[1:] + "/"):
             for method in methods:
                 yield method, route.rstrip("/")
+
+
+def pages() -> dict[str, Iterable[str]]:
+    """Each route of the console, with the methods that it takes."""
+    found = _views(get_resolver().url_patterns)
+    return {route: view.needs for route, view in found if issubclass(view, PageView)}
+
+
+def _views(patterns: Sequence[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, type]]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _views(pattern.url_patterns, route)
+        else:
+            yield route, getattr(pattern.callback, "view_class", object)
 
 
 def walk(patterns: Sequence[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
