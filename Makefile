@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 DRY := HARBORLITE_DATA=/nonexistent HARBORLITE_SECRET_KEY=unused
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format check bench docs requirements
+.PHONY: help up test lint format check bench docs messages requirements
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: $(VENV)/installed-dev ## Compare with other registries on this machine
 docs: $(VENV)/installed ## Write docs/settings.md and docs/configuration.md
 	$(DRY) $(BIN)/python -m harborlite.env
 	$(DRY) $(BIN)/python -m system.keys
+
+messages: $(VENV)/installed-dev ## Bring locale/ up to date with the texts of the console
+	$(DRY) DJANGO_SETTINGS_MODULE=harborlite.settings $(BIN)/python -m harborlite.console.messages
 
 requirements: $(VENV)/installed ## Resolve requirements.txt and requirements-dev.txt anew
 	@$(PIP) install "uv<1"

@@ -129,6 +129,11 @@ def members_of(project: Project) -> QuerySet[Member]:
     return Member.objects.filter(project=project).select_related("user", "group").order_by("pk")
 
 
+def members_named(project: Project) -> QuerySet[Member]:
+    """The members of `project`, each with its `entity_name`, a username's or a group's."""
+    return members_of(project).annotate(entity_name=Coalesce("user__username", "group__name"))
+
+
 def members_by_name(project: Project, name: str = "") -> QuerySet[Member]:
     """The members of `project` by name; with `name` those called so: a user, a group, or one of each."""
     members = members_of(project).order_by(Coalesce("user__username", "group__name"), "pk")

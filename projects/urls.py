@@ -2,7 +2,6 @@
 
 from django.urls import URLPattern, path
 
-from projects import views
 from projects.api import (
     current_permissions,
     explain,
@@ -16,6 +15,9 @@ from projects.api import (
     quotas,
     robots,
 )
+from projects.views import members as member_pages
+from projects.views import projects as pages
+from projects.views import robots as robot_pages
 
 urlpatterns: list[URLPattern] = [
     path("projects", projects.ProjectList.as_view()),
@@ -46,7 +48,15 @@ urlpatterns: list[URLPattern] = [
 ]
 
 page_urlpatterns: list[URLPattern] = [
-    path("", views.Start.as_view()),
-    path("projects", views.Projects.as_view()),
-    path("projects/new", views.NewProject.as_view()),
+    path("", pages.Start.as_view()),
+    path("projects", pages.Projects.as_view()),
+    path("projects/new", pages.NewProject.as_view()),
+    path("projects/<str:project>/-/members", member_pages.Members.as_view()),
+    path("projects/<str:project>/-/members/<id:member_id>/role", member_pages.MemberRole.as_view()),
+    path("projects/<str:project>/-/members/<id:member_id>/remove", member_pages.MemberRemove.as_view()),
+    path("projects/<str:project>/-/robots", robot_pages.Robots.as_view()),
+    path("projects/<str:project>/-/robots/new", robot_pages.NewRobot.as_view()),
+    path("projects/<str:project>/-/robots/<id:robot_id>/secret", robot_pages.RobotSecret.as_view()),
+    path("projects/<str:project>/-/robots/<id:robot_id>/switch", robot_pages.RobotSwitch.as_view()),
+    path("projects/<str:project>/-/robots/<id:robot_id>/delete", robot_pages.RobotDelete.as_view()),
 ]

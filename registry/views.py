@@ -11,9 +11,8 @@ from harborlite.console.tables import Column, Table
 from harborlite.http import external_url
 from harborlite.rest.listing import Field, Listing, Number
 from harborlite.rest.listing import Moment as MomentKind
-from projects import rbac
 from projects.immutability import matcher_for
-from projects.views import ProjectPage
+from projects.views.pages import ProjectPage
 from registry import queries
 from registry.models import Repository
 from registry.oci import names
@@ -65,16 +64,16 @@ MOVE_COLUMNS = (
 
 class Repositories(ProjectPage):
     needs = {"GET": "repository:list"}
+    tab = "repositories"
 
     def get(self, request: Request, project: str) -> HttpResponse:
         rows = queries.repositories_of_one(self.project)
         shown = {
-            "project": self.project,
             "table": Table(request._request, rows, REPOSITORIES, REPOSITORY_COLUMNS),
-            "may_push": rbac.allowed(self.actor, self.project, "repository:push"),
+            "may_push": "repository:push" in self.granted,
             "commands": self.commands("IMAGE"),
         }
-        return self.page("registry/repositories.html", shown)
+        return self.inside("registry/repositories.html", shown)
 
     def commands(self, image: str) -> dict[str, Any]:
         return push_commands(external_url(self.request._request), f"{self.project.name}/{image}", self.actor.username)
@@ -83,7 +82,6 @@ class Repositories(ProjectPage):
 class RepositoryPage(ProjectPage):
     """A page inside the repository that the path names."""
 
-    tab = ""
     repository: Repository
 
     def authorize(self, need: str | None) -> None:
@@ -110,12 +108,11 @@ class Tags(RepositoryPage):
         for tag in table.rows:
             tag.is_immutable = is_immutable(self.repository.name, tag.name)
             tag.pull = f"docker pull {url.partition('://')[2]}/{name}:{tag.name}"
-        granted = rbac.actions(self.actor, self.project)
         return self.shown(
             "registry/tags.html",
             table=table,
-            may_delete="tag:delete" in granted,
-            may_push="repository:push" in granted,
+            may_delete="tag:delete" in self.granted,
+            may_push="repository:push" in self.granted,
             commands=push_commands(url, name, self.actor.username),
         )
 
@@ -140,8 +137,7 @@ class History(RepositoryPage):
         table = Table(request._request, queries.tag_moves(self.repository), MOVES, MOVE_COLUMNS, searched="tag")
         for move in table.rows:
             move.can_restore = move.to_exists if move.to_digest else move.from_exists
-        may_restore = rbac.allowed(self.actor, self.project, "tag:create")
-        return self.shown("registry/history.html", table=table, may_restore=may_restore)
+        return self.shown("registry/history.html", table=table, may_restore="tag:create" in self.granted)
 
     def post(self, request: Request, project: str, repository: str) -> HttpResponse:
         form = self.form()

@@ -8,8 +8,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.services import user_create
+from harborlite.actors import OPERATOR
 from projects.models import Project
+from projects.permissions import Permission
+from projects.roles import Role
+from projects.services.members import member_add
 from projects.services.projects import project_create
+from projects.services.robots import robot_create
 from registry.models import Repository
 from registry.services import repositories
 from tests.registry.filling import fill
@@ -46,12 +51,16 @@ class Visitor:
     [
         ("/projects", 8),
         ("/projects/seen", 8),
+        ("/projects/seen/-/members", 8),
+        ("/projects/seen/-/robots", 10),
         ("/projects/seen/app/-/tags", 9),
         ("/projects/seen/app/-/history", 9),
     ],
 )
 def test_full_page_asks_as_much_as_a_short_one(path: str, most: int) -> None:
     visitor = Visitor()
+    carried = Permission("project", "seen", frozenset({"repository:pull"}))
+    robot_create(creator=OPERATOR, name="first", project=visitor.project, permissions=[carried])
     before = visitor.count(path)
     for number in range(30):
         visitor.repository("more", project_create(name=f"more{number}", owner=visitor.user))
@@ -61,6 +70,10 @@ def test_full_page_asks_as_much_as_a_short_one(path: str, most: int) -> None:
     for number in range(30):
         app.tags.create(name=f"more{number}", manifest=manifest)
         app.tag_moves.create(tag=f"more{number}", to_digest=manifest.digest, actor="visitor")
+    for number in range(30):
+        person = user_create(username=f"more{number}", password=PASSWORD)
+        member_add(project=visitor.project, subject=person, role=Role.GUEST)
+        robot_create(creator=OPERATOR, name=f"more{number}", project=visitor.project, permissions=[carried])
     after = visitor.count(path)
     assert after <= before + 1, "one more when the rows must be counted"
     assert after <= most

@@ -23,6 +23,18 @@ GET   /projects                         200 200 200 200 200 200 200 200
 GET   /projects/new                     303 200 200 200 200 200 200 200
 POST  /projects/new                     303 400 400 400 400 400 400 400
 GET   /projects/{project}               303 404 200 200 200 200 200 200
+GET   /projects/{project}/-/members               303 404 403 200 200 200 200 200
+POST  /projects/{project}/-/members               303 404 403 403 403 403 400 400
+POST  /projects/{project}/-/members/0/role        303 404 403 403 403 403 404 404
+GET   /projects/{project}/-/members/0/remove      303 404 403 403 403 403 404 404
+POST  /projects/{project}/-/members/0/remove      303 404 403 403 403 403 404 404
+GET   /projects/{project}/-/robots                303 404 403 200 200 200 200 200
+GET   /projects/{project}/-/robots/new            303 404 403 403 403 403 200 200
+POST  /projects/{project}/-/robots/new            303 404 403 403 403 403 400 400
+POST  /projects/{project}/-/robots/0/secret       303 404 403 403 403 403 404 404
+POST  /projects/{project}/-/robots/0/switch       303 404 403 403 403 403 404 404
+GET   /projects/{project}/-/robots/0/delete       303 404 403 403 403 403 404 404
+POST  /projects/{project}/-/robots/0/delete       303 404 403 403 403 403 404 404
 GET   /projects/{repository}/-/tags     303 404 200 200 200 200 200 200
 GET   /projects/{repository}/-/tags/v1/delete   303 404 403 403 403 200 200 200
 POST  /projects/{repository}/-/tags/v1/delete   303 404 403 403 403 404 404 404
@@ -105,6 +117,6 @@ def test_every_page_stands_in_the_table() -> None:
 
 def _tabled(route: str) -> str:
     names = (("<str:project>/<repository_path:repository>", "{repository}"), ("<str:project>", "{project}"))
-    for written, tabled in (*names, ("<str:tag>", "v1")):
+    for written, tabled in (*names, ("<str:tag>", "v1"), ("<id:member_id>", "0"), ("<id:robot_id>", "0")):
         route = route.replace(written, tabled)
     return f"/{route}"

@@ -1,7 +1,5 @@
 """Pages of projects: the list, and a new one."""
 
-from typing import Any
-
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -15,11 +13,9 @@ from harborlite.rest.listing import Flag as FlagKind
 from harborlite.rest.listing import Moment as MomentKind
 from harborlite.rest.views import SIGNED_IN
 from projects import queries, rbac
-from projects.models import Project
 from projects.names import MAX_LENGTH
-from projects.queries import project_for
-from projects.roles import Role
 from projects.services import projects as services
+from projects.views.pages import ROLES
 
 LISTING = Listing(
     {
@@ -36,28 +32,6 @@ COLUMNS = (
     Column(gettext_lazy("Repositories"), is_number=True),
     Column(gettext_lazy("Created"), "created"),
 )
-ROLES = {
-    Role.ADMIN: gettext_lazy("Project admin"),
-    Role.MAINTAINER: gettext_lazy("Maintainer"),
-    Role.DEVELOPER: gettext_lazy("Developer"),
-    Role.GUEST: gettext_lazy("Guest"),
-    Role.LIMITED_GUEST: gettext_lazy("Limited guest"),
-}
-
-
-class ProjectPage(PageView):
-    """A page inside the project that the path names. `needs` are actions in it, as in ProjectView."""
-
-    section = "projects"
-    project: Project
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        self._ref = kwargs["project"]
-        super().initial(request, *args, **kwargs)
-
-    def authorize(self, need: str | None) -> None:
-        assert need is not None, "every page inside a project needs an action"  # noqa: S101 - a programming error
-        self.project = project_for(self.actor, self._ref, need, is_name_given=True)
 
 
 class Start(PageView):
