@@ -343,7 +343,7 @@ def test_what_is_no_endpoint_is_not_found(world: World, path: str) -> None:
         assert answer.status == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/v2x", "/v1/_ping", "/api/v2.0/nothing"])
+@pytest.mark.parametrize("path", ["/nothing", "/v2x", "/v1/_ping", "/api/v2.0/nothing"])
 def test_what_is_no_page_is_not_found(world: World, path: str) -> None:
     answer = raw(world.url, "GET", path)
     assert answer.status == 404
