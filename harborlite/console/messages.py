@@ -31,17 +31,18 @@ def path_of(language: str) -> Path:
     return ROOT / "locale" / language / "LC_MESSAGES" / "django.po"
 
 
-def texts() -> dict[str | tuple[str, ...], set[str]]:
+def texts() -> dict[str | tuple[str, ...], frozenset[str]]:
     """What pages say, and in which files it stands; a text with a plural is the tuple of both."""
-    found: dict[str | tuple[str, ...], set[str]] = {}
+    found: dict[str | tuple[str, ...], frozenset[str]] = {}
     for path, messages in _found():
         for message in messages:
-            found.setdefault(message[0] if len(message) == 1 else message, set()).add(path)
+            key = message[0] if len(message) == 1 else message
+            found[key] = found.get(key, frozenset()) | {path}
     return found
 
 
 def _found() -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    for path in sorted(ROOT.glob("*/**/*.py")):
+    for path in sorted(ROOT.glob("[!.]*/**/*.py")):
         name = path.relative_to(ROOT).as_posix()
         if path.name == "views.py" or path.parent.name == "views" or name.startswith("harborlite/console/"):
             with path.open("rb") as file:
