@@ -57,11 +57,6 @@ def repositories_of(projects: QuerySet[Project]) -> QuerySet[Repository]:
     return Repository.objects.filter(project__in=projects).annotate(full_name=_FULL_NAME)
 
 
-def repositories_of_one(project: Project) -> QuerySet[Repository]:
-    """The repositories of `project`."""
-    return Repository.objects.filter(project=project)
-
-
 def repositories_called(projects: QuerySet[Project], part: str) -> QuerySet[Repository]:
     """The repositories of `projects` whose full name has that part, by it, with their projects."""
     rows = Repository.objects.filter(project__in=projects).annotate(full_name=_FULL_NAME).select_related("project")

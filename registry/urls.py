@@ -16,7 +16,7 @@ from registry.api import (
     statistics,
     tags,
 )
-from registry.api.converters import PathConverter, RepositoryConverter
+from registry.api.converters import RepositoryConverter
 from registry.v2.catalog import Base
 from registry.v2.token import TokenView
 
@@ -61,8 +61,7 @@ api_urlpatterns: list[URLPattern] = [
 ]
 
 # A repository's path may have slashes, and no component of it is a hyphen alone: that ends it.
-register_converter(PathConverter, "repository_path")
-_REPOSITORY_PAGE = "projects/<str:project>/<repository_path:repository>/-"
+_REPOSITORY_PAGE = "projects/<str:project>/<path:repository>/-"
 
 page_urlpatterns: list[URLPattern] = [
     path("projects/<str:project>", views.Repositories.as_view()),

@@ -1,5 +1,7 @@
 """Pages of the registry: a project's repositories, and of a repository its tags and their history."""
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpResponse
@@ -12,8 +14,10 @@ from harborlite.http import external_url
 from harborlite.rest.listing import Field, Listing, Number
 from harborlite.rest.listing import Moment as MomentKind
 from projects.immutability import matcher_for
+from projects.models import Project
 from projects.views.pages import ProjectPage
 from registry import queries
+from registry.artifacts import full_name
 from registry.models import Repository
 from registry.oci import names
 from registry.services import tags
@@ -67,16 +71,10 @@ class Repositories(ProjectPage):
     tab = "repositories"
 
     def get(self, request: Request, project: str) -> HttpResponse:
-        rows = queries.repositories_of_one(self.project)
-        shown = {
-            "table": Table(request._request, rows, REPOSITORIES, REPOSITORY_COLUMNS),
-            "may_push": "repository:push" in self.granted,
-            "commands": self.commands("IMAGE"),
-        }
-        return self.inside("registry/repositories.html", shown)
-
-    def commands(self, image: str) -> dict[str, Any]:
-        return push_commands(external_url(self.request._request), f"{self.project.name}/{image}", self.actor.username)
+        rows = queries.repositories_of(Project.objects.filter(pk=self.project.pk))
+        table = Table(request._request, rows, REPOSITORIES, REPOSITORY_COLUMNS)
+        commands = push_commands(external_url(request._request), f"{self.project.name}/IMAGE", self.actor.username)
+        return self.inside("registry/repositories.html", {"table": table, "commands": commands})
 
 
 class RepositoryPage(ProjectPage):
@@ -92,9 +90,10 @@ class RepositoryPage(ProjectPage):
     def path(self) -> str:
         return f"/projects/{self.project.name}/{self.repository.name}/-"
 
-    def shown(self, template: str, **context: Any) -> HttpResponse:  # type: ignore[override]
-        frame = {"project": self.project, "repository": self.repository, "tab": self.tab}
-        return self.page(template, {**frame, **context})
+    def inside(
+        self, template: str, context: Mapping[str, Any] | None = None, *, status: int = HTTPStatus.OK
+    ) -> HttpResponse:
+        return super().inside(template, {"repository": self.repository, **(context or {})}, status=status)
 
 
 class Tags(RepositoryPage):
@@ -104,17 +103,12 @@ class Tags(RepositoryPage):
     def get(self, request: Request, project: str, repository: str) -> HttpResponse:
         table = Table(request._request, queries.tags_shown(self.repository), TAGS, TAG_COLUMNS)
         is_immutable, url = matcher_for(self.project), external_url(request._request)
-        name = f"{self.project.name}/{self.repository.name}"
+        name = full_name(self.repository)
         for tag in table.rows:
             tag.is_immutable = is_immutable(self.repository.name, tag.name)
             tag.pull = f"docker pull {url.partition('://')[2]}/{name}:{tag.name}"
-        return self.shown(
-            "registry/tags.html",
-            table=table,
-            may_delete="tag:delete" in self.granted,
-            may_push="repository:push" in self.granted,
-            commands=push_commands(url, name, self.actor.username),
-        )
+        commands = push_commands(url, name, self.actor.username)
+        return self.inside("registry/tags.html", {"table": table, "commands": commands})
 
 
 class TagDelete(RepositoryPage):
@@ -122,7 +116,8 @@ class TagDelete(RepositoryPage):
     tab = "tags"
 
     def get(self, request: Request, project: str, repository: str, tag: str) -> HttpResponse:
-        return self.shown("registry/tag_delete.html", tag=queries.tag_get(self.repository, names.check_tag(tag)))
+        found = queries.tag_get(self.repository, names.check_tag(tag))
+        return self.inside("registry/tag_delete.html", {"tag": found})
 
     def post(self, request: Request, project: str, repository: str, tag: str) -> HttpResponse:
         tags.tag_delete(repository_id=self.repository.pk, name=names.check_tag(tag), actor=self.actor.username)
@@ -137,13 +132,11 @@ class History(RepositoryPage):
         table = Table(request._request, queries.tag_moves(self.repository), MOVES, MOVE_COLUMNS, searched="tag")
         for move in table.rows:
             move.can_restore = move.to_exists if move.to_digest else move.from_exists
-        return self.shown("registry/history.html", table=table, may_restore="tag:create" in self.granted)
+        return self.inside("registry/history.html", {"table": table})
 
     def post(self, request: Request, project: str, repository: str) -> HttpResponse:
-        form = self.form()
-        tag, move = names.check_tag(form.get("tag", "")), form.get("move", "")
-        number = int(move) if move.isascii() and move.isdecimal() and len(move) < 19 else 0
-        digest = queries.digest_to_restore(self.repository, tag, move_id=number)
+        tag = names.check_tag(self.form().get("tag", ""))
+        digest = queries.digest_to_restore(self.repository, tag, move_id=self.number("move"))
         tags.tag_restore(repository=self.repository, digest=digest, name=tag, actor=self.actor.username)
         return self.see_other(f"{self.path}/tags", _("The tag %(tag)s was restored.") % {"tag": tag})
 

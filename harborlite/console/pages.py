@@ -23,9 +23,8 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication
 
 from harborlite.errors import CsrfInvalid, HarborliteError
-from harborlite.http import external_url
 from harborlite.rest import answers
-from harborlite.rest.views import RestView, system_actions
+from harborlite.rest.views import RestView
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -77,6 +76,11 @@ class PageView(RestView):
         """What the form sent."""
         return self.request._request.POST
 
+    def number(self, name: str) -> int:
+        """The whole number that the form's field is, 0 when it is none."""
+        text = self.form().get(name, "")
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+
     def following(self, default: str = "/") -> str:
         """The page that `next` names, if it is one of ours."""
         request = self.request._request
@@ -90,7 +94,7 @@ class PageView(RestView):
         self, template: str, context: Mapping[str, Any] | None = None, *, status: int = HTTPStatus.OK
     ) -> HttpResponse:
         """The page that `template` makes of `context`."""
-        request = self.request._request if hasattr(self.request, "_request") else self.request
+        request = self.request._request
         text = render_to_string(template, {**self._frame(), **(context or {})}, request=request)
         response = HttpResponse(text, status=status, headers={"Content-Security-Policy": POLICY})
         response["Cache-Control"] = "no-store"
@@ -126,27 +130,17 @@ class PageView(RestView):
 
     def _frame(self) -> dict[str, Any]:
         """What every page's frame needs."""
-        request = self.request._request if hasattr(self.request, "_request") else self.request
+        request = self.request._request
         theme = request.COOKIES.get(THEME, "auto")
         return {
             "actor": self.actor,
-            "may": system_actions(self.actor) if self.actor.kind != "anonymous" else frozenset(),
             "section": self.section,
             "csrf": get_token(request),
             "theme": theme if theme in THEMES else "auto",
             "languages": settings.LANGUAGES,
             "language": translation.get_language(),
-            "here": request.get_full_path(),
-            "host": external_url(request).partition("://")[2],
-            "said": self._said(request),
+            "said": request.session.pop("said", "") if request.method == "GET" else "",
         }
-
-    @staticmethod
-    def _said(request: HttpRequest) -> str:
-        session = getattr(request, "session", None)
-        if session is None or request.method != "GET" or "said" not in session:
-            return ""
-        return str(session.pop("said"))
 
 
 @contextmanager

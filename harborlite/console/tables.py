@@ -14,8 +14,6 @@ from harborlite.rest.q import Condition, Order
 from harborlite.text import is_line
 
 SIZES = (20, 50, 100)
-SIZE = "page_size"
-"""Parameter of the address, and cookie that remembers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +52,7 @@ class Table:
             if not is_line(self.search):
                 raise BadRequest("search: it is no text on one line")
             rows = listing.filtered(rows, Condition(searched, "fuzzy", (self.search,)))
-        remembered = request.COOKIES.get(SIZE, "")
-        self.size = number_of(
-            request, SIZE, int(remembered) if remembered in map(str, SIZES) else SIZES[0], MAX_PAGE_SIZE
-        )
+        self.size = number_of(request, "page_size", SIZES[0], MAX_PAGE_SIZE)
         self.number = number_of(request, "page", 1, MAX_PAGE)
         self.page: Page = page_of(request, listing.select(rows, "", self._asked.get("sort", "")), size=self.size)
 

@@ -45,7 +45,7 @@ class Members(ProjectPage):
         name, is_group = form.get("name", "").strip(), form.get("kind") == "group"
         try:
             subject = queries.subject_of({} if is_group else {"username": name}, {"group_name": name})
-            services.member_add(project=self.project, subject=subject, role=_role(form.get("role", "")))
+            services.member_add(project=self.project, subject=subject, role=self.number("role"))
         except NotFound:
             return self._table(_("There is nobody called %(name)s.") % {"name": name}, name)
         except Conflict:
@@ -82,7 +82,7 @@ class MemberRole(OneMember):
 
     def post(self, request: Request, project: str, member_id: int) -> HttpResponse:
         try:
-            services.member_set_role(member=self.member, role=_role(self.form().get("role", "")))
+            services.member_set_role(member=self.member, role=self.number("role"))
         except Precondition:
             raise Precondition(_("The owner stays an administrator of the project.")) from None
         return self.back(_("The role was changed."))
@@ -100,8 +100,3 @@ class MemberRemove(OneMember):
         except Precondition:
             raise Precondition(_("The owner stays an administrator of the project.")) from None
         return self.back(_("The member was removed."))
-
-
-def _role(text: str) -> int:
-    """What the form says; the service refuses what is no role."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 3 else 0

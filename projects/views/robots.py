@@ -56,7 +56,8 @@ class Robots(ProjectPage):
             robot.may = _may(robot)
             token = next(iter(robot.user.tokens.all()), None)
             robot.expires_at, robot.used_at = (token.expires_at, token.last_used_at) if token else (None, None)
-        return self.inside("projects/robots.html", {"table": table})
+        new_path = f"{request.path}/new" if "robot:create" in self.granted else ""
+        return self.inside("projects/robots.html", {"table": table, "new_path": new_path})
 
 
 class NewRobot(ProjectPage):

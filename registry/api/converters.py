@@ -1,4 +1,4 @@
-"""Repositories in paths of the REST API and of pages."""
+"""Repositories in paths of the REST API."""
 
 from urllib.parse import quote, unquote
 
@@ -15,18 +15,6 @@ class RepositoryConverter:
 
     def to_url(self, value: str) -> str:
         return quote(value, safe="")
-
-
-class PathConverter:
-    """A repository's path as people write it, in as many segments as it has."""
-
-    regex = r"[^/]+(?:/[^/]+)*?"
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
 
 
 def path_of(repository: Repository) -> str:

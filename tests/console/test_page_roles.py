@@ -116,7 +116,7 @@ def test_every_page_stands_in_the_table() -> None:
 
 
 def _tabled(route: str) -> str:
-    names = (("<str:project>/<repository_path:repository>", "{repository}"), ("<str:project>", "{project}"))
+    names = (("<str:project>/<path:repository>", "{repository}"), ("<str:project>", "{project}"))
     for written, tabled in (*names, ("<str:tag>", "v1"), ("<id:member_id>", "0"), ("<id:robot_id>", "0")):
         route = route.replace(written, tabled)
     return f"/{route}"
