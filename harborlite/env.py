@@ -33,12 +33,16 @@ TABLE: tuple[Variable, ...] = (
              "wrong passwords."),
     Variable("HARBORLITE_WEB_PROCESSES", "int", "2", "Web server processes."),
     Variable("HARBORLITE_WEB_THREADS", "int", "64", "Threads of each web process."),
-    Variable("HARBORLITE_WORKER_PROCESSES", "int", "2", "Processes of the Celery worker."),
+    Variable("HARBORLITE_WORKER_PROCESSES", "int", "2", "Jobs that a worker does at a time, each in a "
+             "process of its own; one more process does the short work."),
     # Secrets.
     Variable("HARBOR_ADMIN_PASSWORD", "secret", "", "Password of the first administrator, set when the database is "
              "empty. When not given, one is generated, printed once and kept in DATA/admin-password (mode 0600)."),
     Variable("HARBORLITE_SECRET_KEY", "secret", "", "Key that signs tokens and sessions; the same on every process. "
              "When not given, one is generated and kept in DATA/secret-key (mode 0600)."),
+    Variable("HARBORLITE_FORMER_SECRET_KEYS", "secret", "", "Former values of HARBORLITE_SECRET_KEY, between commas: "
+             "passwords of other registries that were stored under them can still be read, until `harborlite remote "
+             "reseal` has stored them under the current key."),
     # State.
     Variable("HARBORLITE_DATA", "path", "data", "Directory of everything kept on disk: embedded servers, blobs, "
              "generated secrets. A file ca.crt in it, the certificate of the authority that signed this server's, is "
@@ -65,6 +69,18 @@ TABLE: tuple[Variable, ...] = (
              "a client was told that it exists."),
     Variable("HARBORLITE_TOMBSTONE_SECONDS", "int", "86400", "Seconds between a blob's removal from the database and "
              "the removal of its bytes. At least the interval of database backups."),
+    Variable("HARBORLITE_JOB_LEASE", "int", "60", "Seconds without a sign of life after which a worker's job is given "
+             "to another."),
+    Variable("HARBORLITE_RESTORE_DAYS", "int", "7", "Days for which what is deleted can be restored "
+             "(docs/recycle-bin.md); 0 for not at all. Its bytes are stored for as long."),
+    Variable("HARBORLITE_GC_RATE", "int", "1000", "Rows and objects that a garbage collection removes per second, at "
+             "most; 0 for as fast as it can."),
+    Variable("HARBORLITE_GC_ORPHANS", "int", "1000", "Stored objects that no row of the database names, of which a "
+             "garbage collection removes at most so many, and at most one of 20 objects. When it finds more it removes "
+             "none and tells so: rather the database may be older than the store."),
+    Variable("HARBORLITE_SCRUB_DAYS", "int", "30", "Days in which each stored blob is read once and compared with its "
+             "digest (docs/operations.md); 0 for never."),
+    Variable("HARBORLITE_SCRUB_RATE", "int", "50", "MiB per second that a scrub reads, at most; 0 for no limit."),
     Variable("HARBORLITE_UPLOAD_IDLE_HOURS", "int", "24", "Hours after which an upload without progress is discarded."),
     Variable("HARBORLITE_UPLOAD_MAX_HOURS", "int", "168", "Hours after which an unfinished upload is discarded."),
     Variable("HARBORLITE_UPLOADS_PER_ACTOR", "int", "1000", "Open uploads one account may have at a time."),
@@ -72,6 +88,12 @@ TABLE: tuple[Variable, ...] = (
              "request before it is cut."),
     Variable("HARBORLITE_MIN_RATE", "int", "1024", "Bytes per second, averaged over HARBORLITE_IDLE_SECONDS, below "
              "which an upload or a download is cut."),
+    # Other registries (docs/registries.md).
+    Variable("HARBORLITE_OUTBOUND_ALLOW", "list", "", "Where this server may connect to besides public addresses at "
+             "ports 80, 443, 5000, 8080 and 8443: HOST, *.DOMAIN, ADDRESS or CIDR, each perhaps with :PORT, :PORT-PORT "
+             "or :* for every port, e.g. registry.internal,10.0.0.0/8:443,[fd00::/8]:5000."),
+    Variable("HARBORLITE_TRUSTED_REALMS", "list", "", "Hosts of token services that get the passwords of other "
+             "registries, besides those that belong to the registry's own host."),
     # What administrators change while the server runs (docs/configuration.md).
     Variable("CONFIG_OVERWRITE_JSON", "text", "", "JSON object of configuration keys whose values are fixed and can't "
              "be changed while the server runs. A variable with a key's name in upper case fixes that one."),
@@ -108,6 +130,11 @@ def given(name: str, *, is_secret: bool = False) -> str | None:
         return Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise InvalidSetting(f"{name}_FILE: cannot read {file}: {error.strerror}") from None
+
+
+def inherited(**further: str) -> dict[str, str]:
+    """The environment of a program that is not ours: this process's, and `further`."""
+    return {**os.environ, **further}
 
 
 def text(name: str) -> str:

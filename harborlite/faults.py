@@ -29,6 +29,13 @@ POINTS: dict[str, str] = {
     "copy.before_tags": "blobs are linked and manifests inserted, the transaction is open",
     "copy.before_commit": "the whole graph is there under its tags, the transaction is open",
     "artifact.before_delete_commit": "the whole graph is gone, the transaction is open",
+    "restore.before_commit": "the whole of it is back under its tags, the transaction is open",
+    "backup.after_dump": "the database is in the backup, no blob is",
+    "collection.before_commit": "a batch is gone and the run says so, the transaction is open",
+    "collection.after_commit": "a batch of garbage is gone",
+    "retention.before_delete_commit": "an artifact is gone and the plan says so, the transaction is open",
+    "retention.after_delete_commit": "an artifact is gone",
+    "expiry.before_commit": "a tag is gone, the transaction is open",
     "gc.before_object_delete": "the tombstone is due, its bytes are there",
     "gc.after_object_delete": "the bytes are gone, the tombstone is there",
 }

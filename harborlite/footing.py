@@ -99,6 +99,16 @@ def footing() -> Footing:
     )
 
 
+def client(name: str) -> str:
+    """A program of PostgreSQL that talks to a server, to be run as ourselves: the wheel's, else the one in PATH."""
+    if importlib.util.find_spec(_PACKAGE) is not None:
+        return str(_wheel() / "bin" / name)
+    found = shutil.which(name)
+    if found is None:
+        raise EmbeddedError(f"there is no {name} here; install PostgreSQL's client programs")
+    return found
+
+
 def _refusal(identity: str, program: Path, *arguments: str) -> str:
     """Why `identity` can't run the program; empty when it can."""
     command = leashed([program, *arguments], at_death=signal.SIGKILL, identity=identity)

@@ -1,7 +1,7 @@
 """Whether the parts this server stands on are well: for load balancers, Harbor's clients and `harborlite check`.
 
     /healthz             the process answers
-    /readyz              it can serve requests: database and blob storage, not the broker
+    /readyz              it can serve requests: database and blob storage, not the broker, and not who does jobs
     /api/v2.0/health     every part, in Harbor's form
     /api/v2.0/ping       as /healthz, in Harbor's form
 
@@ -28,6 +28,7 @@ from rest_framework.request import Request
 from harborlite.rest.openapi import operation
 from harborlite.rest.views import RestView
 from registry.blobstore import blobstore
+from system import monitor
 
 FRESH = 2.0  # seconds
 PATIENCE = 5.0  # seconds a caller waits for an answer that another one asked for
@@ -51,6 +52,12 @@ def ask_broker() -> None:
 def ask_storage() -> None:
     """Blob storage takes a write; Unavailable or StorageFull when not."""
     blobstore().check()
+
+
+def ask_workers() -> None:
+    """A worker was seen lately; LookupError when not."""
+    if not monitor.pools().exists():
+        raise LookupError("no worker was seen lately")
 
 
 class Component:
@@ -86,6 +93,7 @@ class Component:
 DATABASE = Component("database", ask_database)
 STORAGE = Component("registry", ask_storage)
 BROKER = Component("redis", ask_broker)
+WORKERS = Component("jobservice", ask_workers)
 CORE = Component("core", lambda: None)  # it answers this request
 
 
@@ -121,7 +129,7 @@ class Health(RestView):
     @operation(gives=HealthOut)
     def get(self, request: Request) -> HttpResponse:
         """How every part is"""
-        components = [_told(component) for component in (CORE, DATABASE, STORAGE, BROKER)]
+        components = [_told(component) for component in (CORE, DATABASE, STORAGE, BROKER, WORKERS)]
         is_well = all(component["status"] == "healthy" for component in components)
         return self.shown(HealthOut({"status": "healthy" if is_well else "unhealthy", "components": components}))
 

@@ -10,7 +10,9 @@ from harborlite.kept import kept
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA = env.path("HARBORLITE_DATA")
+SECRET_KEY_IS_GIVEN = bool(env.text("HARBORLITE_SECRET_KEY"))
 SECRET_KEY = env.text("HARBORLITE_SECRET_KEY") or kept(DATA / "secret-key", lambda: secrets.token_urlsafe(48))
+FORMER_SECRET_KEYS = env.words("HARBORLITE_FORMER_SECRET_KEYS")
 DEBUG = False
 
 # Addresses.
@@ -43,8 +45,10 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "system",
     "accounts",
+    "remotes",
     "projects",
     "registry",
+    "retention",
 ]
 MIDDLEWARE = [
     "system.middleware.request_id",
@@ -160,11 +164,22 @@ if STORAGE == "s3" and S3_PUBLIC_ENDPOINT:
 
 LEASE_SECONDS = env.integer("HARBORLITE_LEASE_SECONDS")
 TOMBSTONE_SECONDS = env.integer("HARBORLITE_TOMBSTONE_SECONDS")
+JOB_LEASE_SECONDS = max(1, env.integer("HARBORLITE_JOB_LEASE"))
+RESTORE_DAYS = env.integer("HARBORLITE_RESTORE_DAYS")
+GC_RATE = env.integer("HARBORLITE_GC_RATE")
+GC_ORPHANS = env.integer("HARBORLITE_GC_ORPHANS")
+SCRUB_DAYS = env.integer("HARBORLITE_SCRUB_DAYS")
+SCRUB_RATE = env.integer("HARBORLITE_SCRUB_RATE")
 UPLOAD_IDLE_SECONDS = env.integer("HARBORLITE_UPLOAD_IDLE_HOURS") * 3600
 UPLOAD_MAX_SECONDS = env.integer("HARBORLITE_UPLOAD_MAX_HOURS") * 3600
 UPLOADS_PER_ACTOR = env.integer("HARBORLITE_UPLOADS_PER_ACTOR")
 IDLE_SECONDS = env.integer("HARBORLITE_IDLE_SECONDS")
 MIN_RATE = env.integer("HARBORLITE_MIN_RATE")
+
+# Other registries.
+
+OUTBOUND_ALLOW = env.words("HARBORLITE_OUTBOUND_ALLOW")
+TRUSTED_REALMS = env.words("HARBORLITE_TRUSTED_REALMS")
 
 # Faces.
 
@@ -219,7 +234,13 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     # A refused request is the client's affair; what went wrong here is logged by harborlite.rest with its traceback.
-    "loggers": {"django.request": {"level": "CRITICAL"}, "django.security": {"level": "ERROR"}},
+    # That a message came and was dealt with, which is thousands of times a day, is nobody's news.
+    "loggers": {
+        "django.request": {"level": "CRITICAL"},
+        "django.security": {"level": "ERROR"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
     "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", "debug", "info", "warning", "error").upper()},
 }
 

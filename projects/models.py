@@ -246,3 +246,23 @@ class QuotaEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project_id}: {self.delta:+}"
+
+
+class DeletedProject(models.Model):
+    """A project that was deleted and can be restored until `expires_at`, from the rows that went with it."""
+
+    project_id = models.BigIntegerField(primary_key=True)
+    """Which it gets back."""
+    name = models.CharField(max_length=255)
+    username = models.CharField(max_length=255)
+    rows: "models.JSONField[Any]" = models.JSONField()
+    """By model, the values of the project's own row, members, robots, labels, rules and quota."""
+    at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["expires_at"], name="deletedproject_expiry")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 
 from accounts.authentication import actor_of
 from accounts.models import Group, User
@@ -16,7 +16,7 @@ from harborlite.actors import ANONYMOUS, Actor
 from harborlite.errors import BadRequest, Denied, HarborliteError, NotFound, Unauthorized
 from harborlite.text import is_line
 from projects import permissions, rbac
-from projects.models import Label, Member, Project, Robot, RobotPermission
+from projects.models import DeletedProject, Label, Member, Project, Robot, RobotPermission
 from projects.names import is_name
 from projects.permissions import Permission
 from projects.roles import HIGHEST_FIRST, Role
@@ -104,6 +104,24 @@ def repository_count(project: Project) -> int:
 def has_repositories(project: Project) -> bool:
     """Whether anything is in the way of deleting `project`."""
     return Project.objects.filter(pk=project.pk, repositories__isnull=False).exists()
+
+
+def deleted_projects_for(actor: Actor) -> QuerySet[DeletedProject]:
+    """The deleted projects that `actor` may restore or forget: all, or those they were an administrator of."""
+    rows = DeletedProject.objects.filter(expires_at__gt=Now())
+    if actor.is_admin:
+        return rows
+    if actor.kind != "user" or actor.user_id is None:
+        return rows.none()
+    return rows.filter(rows__members__contains=[{"fields": {"user": actor.user_id, "role": Role.ADMIN.value}}])
+
+
+def deleted_project_for(actor: Actor, project_id: int) -> DeletedProject:
+    """The deleted project; NotFound when there is none that `actor` may restore."""
+    found = deleted_projects_for(actor).filter(pk=project_id).first()
+    if found is None:
+        raise NotFound("there is no such deleted project")
+    return found
 
 
 def roles_of(actor: Actor, projects: Collection[Project]) -> Mapping[int, list[Role]]:

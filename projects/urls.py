@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from projects.api import (
     current_permissions,
+    deletions,
     explain,
     immutability,
     labels,
@@ -30,6 +31,9 @@ urlpatterns: list[URLPattern] = [
     path("projects/<str:project>/metadatas/<str:name>", metadata.MetadataDetail.as_view()),
     path("projects/<str:project>/members", members.MemberList.as_view()),
     path("projects/<str:project>/members/<id:member_id>", members.MemberDetail.as_view()),
+    path("deletedprojects", deletions.DeletedProjectList.as_view()),
+    path("deletedprojects/<id:project_id>", deletions.DeletedProjectDetail.as_view()),
+    path("deletedprojects/<id:project_id>/restore", deletions.DeletedProjectRestore.as_view()),
     path("robots", robots.RobotList.as_view()),
     path("robots/<id:robot_id>", robots.RobotDetail.as_view()),
     path("labels", labels.LabelList.as_view()),

@@ -176,7 +176,9 @@ def layer_of(artifact: Manifest, media_type: str) -> tuple[str, int]:
 
 def _blob_of(artifact: Manifest, **which: str) -> tuple[str, int]:
     found = (
-        ManifestReference.objects.filter(manifest=artifact, link__isnull=False, **which)
+        ManifestReference.objects.filter(
+            manifest=artifact, link__blob__quarantined_at=None, link__isnull=False, **which
+        )
         .order_by("position")
         .values_list("link__blob__storage_key", "link__blob__size")
         .first()

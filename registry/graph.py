@@ -38,7 +38,8 @@ def doomed(root: Manifest) -> list[int]:
     while True:
         children = _children(found) - found
         new = (_accessories(root.repository_id, found) - found) | (children - _tagged(children))
-        new -= _listed_elsewhere(new, found | new)
+        while held := _listed_elsewhere(new, found | new):
+            new -= held  # and what these list stays too
         if not new:
             return sorted(found)
         found |= new

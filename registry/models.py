@@ -64,6 +64,16 @@ class Blob(models.Model):
     size = models.BigIntegerField()
     storage_key = models.CharField(max_length=32, unique=True)
     created_at = models.DateTimeField(db_default=Now())
+    checked_at = models.DateTimeField(db_default=Now())
+    """When its bytes were last known to have its digest: at the push, or by a scrub."""
+    quarantined_at = models.DateTimeField(null=True)
+    """Since when its bytes are known to be wrong or missing: it answers as unknown until it is pushed again."""
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["checked_at", "id"], name="blob_checked"),
+            models.Index(fields=["id"], name="blob_quarantined", condition=models.Q(quarantined_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.digest
@@ -132,6 +142,8 @@ class Manifest(models.Model):
     """Harbor's word for what it is to its subject, if it has one: signature.cosign, signature.notation ..."""
     is_listed = models.BooleanField(default=True)
     """Whether lists of artifacts show it: not when it is an accessory, or a child of an index without a tag."""
+    leased_until = models.DateTimeField(null=True)
+    """Until then, and for a lease after its push, it is kept without a tag: somebody was told that it is there."""
     pulled_at = models.DateTimeField(null=True)
     pushed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     pushed_at = models.DateTimeField(db_default=Now())
@@ -219,10 +231,15 @@ class Tag(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     moved_at = models.DateTimeField(db_default=Now())
     pulled_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    """When it is deleted by itself; null for never."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository", "name"], name="tag_unique_name")]
-        indexes = [models.Index(fields=["manifest", "name"], name="tag_of_manifest")]
+        indexes = [
+            models.Index(fields=["manifest", "name"], name="tag_of_manifest"),
+            models.Index(fields=["expires_at"], name="tag_expiry", condition=models.Q(expires_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -232,7 +249,9 @@ class TagMove(models.Model):
     """History: `tag` went from one digest to another (null: was not there, or was deleted)."""
 
     # Both indexes begin with it, so it needs none of its own.
-    repository = models.ForeignKey(Repository, models.CASCADE, related_name="tag_moves", db_index=False)
+    repository = models.ForeignKey(Repository, models.CASCADE, null=True, related_name="tag_moves", db_index=False)
+    deletion = models.ForeignKey("Deletion", models.CASCADE, null=True, related_name="tag_moves")
+    """Of the repository, which is null then: the history comes back with it."""
     tag = models.CharField(max_length=128, db_collation="C")
     from_digest = models.CharField(max_length=135, null=True)  # noqa: DJ001
     to_digest = models.CharField(max_length=135, null=True)  # noqa: DJ001
@@ -243,6 +262,13 @@ class TagMove(models.Model):
         indexes = [
             models.Index(fields=["repository", "tag", "id"], name="tagmove_history"),
             models.Index(fields=["repository", "id"], name="tagmove_of_repository"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(repository__isnull=False, deletion__isnull=True)
+                | models.Q(repository__isnull=True, deletion__isnull=False),
+                name="tagmove_of_one",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -287,9 +313,94 @@ class Tombstone(models.Model):
 
     storage_key = models.CharField(max_length=32, unique=True)
     not_before = models.DateTimeField()
+    size = models.BigIntegerField(null=True)
+    """Of the bytes, which are one committed object; null when that is not known, and parts may be there too."""
 
     class Meta:
         indexes = [models.Index(fields=["not_before"], name="tombstone_due")]
 
     def __str__(self) -> str:
         return self.storage_key
+
+
+class Deletion(models.Model):
+    """Something that was deleted and can be restored until `expires_at`.
+
+    The rows themselves are gone, and nothing that reads artifacts can meet them; here is what restoring needs. No
+    foreign key leads to the project or repository, which may be deleted too and restored before.
+    """
+
+    class Kind(models.TextChoices):
+        ARTIFACT = "artifact"
+        REPOSITORY = "repository"
+
+    class Reason(models.TextChoices):
+        USER = "user"
+        RETENTION = "retention"
+        COLLECTION = "gc"
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    project_id = models.BigIntegerField()
+    repository_id = models.BigIntegerField()
+    repository = models.CharField(max_length=255)
+    """Its name at that time, without the project's."""
+    digest = models.CharField(max_length=135, null=True)  # noqa: DJ001 - a repository has none
+    reason = models.CharField(max_length=16, choices=Reason, default=Reason.USER)
+    username = models.CharField(max_length=255)
+    tags: "models.JSONField[Any]" = models.JSONField(default=list)
+    """Names of the tags that went with the artifact."""
+    facts: "models.JSONField[Any]" = models.JSONField(default=dict)
+    """Of a repository: description, counts, former names."""
+    artifact_count = models.BigIntegerField(default=1)
+    size = models.BigIntegerField(default=0)
+    """Bytes of its manifests and blobs, each once."""
+    at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["project_id", "-id"], name="deletion_of_project"),
+            models.Index(fields=["repository_id", "-id"], name="deletion_of_repository"),
+            models.Index(fields=["expires_at"], name="deletion_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.repository}"
+
+
+class DeletedManifest(models.Model):
+    """A manifest that went with a deletion, with its tags and labels: enough to push it again."""
+
+    deletion = models.ForeignKey(Deletion, models.CASCADE, related_name="manifests", db_index=False)
+    digest = models.CharField(max_length=135)
+    media_type = models.CharField(max_length=255)
+    content = models.BinaryField()
+    accessory_of = models.CharField(max_length=135, null=True)  # noqa: DJ001 - as of Manifest
+    extra_attrs: "models.JSONField[Any]" = models.JSONField(default=dict)
+    pushed_by_id = models.BigIntegerField(null=True)
+    pushed_at = models.DateTimeField()
+    pulled_at = models.DateTimeField(null=True)
+    tags: "models.JSONField[Any]" = models.JSONField(default=list)
+    """name, created_at, moved_at, pulled_at, expires_at of each."""
+    labels: "models.JSONField[Any]" = models.JSONField(default=list)
+    """Ids."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["deletion", "digest"], name="deletedmanifest_unique")]
+        indexes = [models.Index(fields=["digest"], name="deletedmanifest_digest")]
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+class DeletedBlob(models.Model):
+    """A blob that a deletion needs to be restored: it is not collected before."""
+
+    deletion = models.ForeignKey(Deletion, models.CASCADE, related_name="blobs", db_index=False)
+    blob = models.ForeignKey(Blob, models.PROTECT, related_name="deletions")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["deletion", "blob"], name="deletedblob_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.deletion_id}:{self.blob_id}"

@@ -2,19 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import accumulate
+from typing import Any
 
 from django.conf import settings
-from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Sum, Value
-from django.db.models.functions import Concat, Now
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Coalesce, Concat, Now
 
+from harborlite import generations
 from harborlite.actors import Actor
 from harborlite.errors import NotFound
 from projects import rbac
 from projects.models import Project
 from registry.models import (
     Blob,
+    DeletedManifest,
+    Deletion,
     Manifest,
     ManifestReference,
     Repository,
@@ -50,6 +66,8 @@ class FoundManifest:
     digest: str
     media_type: str
     content: bytes
+    is_lease_short: bool
+    """Less than half of its lease is left."""
 
 
 def repositories_of(projects: QuerySet[Project]) -> QuerySet[Repository]:
@@ -105,7 +123,7 @@ def repository_called(project_id: int, path: str) -> Repository | None:
 
 
 def blob_find(repository_id: int | None, digest: Digest) -> FoundBlob | None:
-    """The blob, if the repository holds it. One query."""
+    """The blob, if the repository holds it and it is not quarantined. One query."""
     if repository_id is None:
         return None
     return _found_blob(RepositoryBlob.objects.filter(repository_id=repository_id, blob__digest=str(digest)))
@@ -121,7 +139,8 @@ def blob_find_anywhere(projects: QuerySet[Project], digest: Digest) -> FoundBlob
 def _found_blob(links: QuerySet[RepositoryBlob]) -> FoundBlob | None:
     half = Now() + timedelta(seconds=settings.LEASE_SECONDS / 2)
     short = ExpressionWrapper(Q(leased_until__lt=half), output_field=BooleanField())
-    row = links.values_list("pk", "blob_id", "blob__digest", "blob__size", "blob__storage_key", short).first()
+    sound = links.filter(blob__quarantined_at=None)
+    row = sound.values_list("pk", "blob_id", "blob__digest", "blob__size", "blob__storage_key", short).first()
     return FoundBlob(*row) if row else None
 
 
@@ -134,8 +153,19 @@ def manifest_resolve(repository_id: int | None, reference: str | Digest) -> Foun
         manifests = manifests.filter(digest=str(reference))
     else:
         manifests = manifests.filter(tags__name=reference, tags__repository_id=repository_id)
-    row = manifests.values_list("pk", "digest", "media_type", "content").first()
-    return FoundManifest(row[0], row[1], row[2], bytes(row[3])) if row else None
+    row = manifests.values_list("pk", "digest", "media_type", "content", manifest_lease_is_short()).first()
+    return FoundManifest(row[0], row[1], row[2], bytes(row[3]), row[4]) if row else None
+
+
+def manifest_lease_is_short() -> "ExpressionWrapper[Any]":
+    """Of a manifest: less than half is left of the lease it got by its push or later.
+
+    Also when it is answered from memory (registry.v2.hot) for a while.
+    """
+    least = timedelta(seconds=settings.LEASE_SECONDS / 2 + generations.MAX_AGE)
+    begun = Now() + least - timedelta(seconds=settings.LEASE_SECONDS)
+    renewed = Q(leased_until__isnull=False, leased_until__gte=Now() + least)
+    return ExpressionWrapper(Q(pushed_at__lt=begun) & ~renewed, output_field=BooleanField())
 
 
 def tags_of(manifest: Manifest) -> QuerySet[Tag]:
@@ -164,14 +194,55 @@ def tag_get(repository: Repository, name: str) -> Tag:
 def tag_moves(repository: Repository, name: str | None = None) -> QuerySet[TagMove]:
     """The history of the tags of `repository`, or of one, with whether it still holds what they pointed to.
 
-    As `from_exists` and `to_exists`.
+    As `from_exists` and `to_exists`; else, as `from_restorable` and `to_restorable`, whether that can be restored.
     """
     held = Manifest.objects.filter(repository=OuterRef("repository"))
+    kept = deleted_manifests(repository)
     moves = TagMove.objects.filter(repository=repository, **({} if name is None else {"tag": name}))
     return moves.annotate(
-        from_exists=Exists(held.filter(digest=OuterRef("from_digest"))),
-        to_exists=Exists(held.filter(digest=OuterRef("to_digest"))),
+        from_exists=_has(held, "from_digest"),
+        to_exists=_has(held, "to_digest"),
+        from_restorable=ExpressionWrapper(Q(from_exists=False) & Q(_has(kept, "from_digest")), BooleanField()),
+        to_restorable=ExpressionWrapper(Q(to_exists=False) & Q(_has(kept, "to_digest")), BooleanField()),
     )
+
+
+def _has(rows: "QuerySet[Any]", digest: str) -> Coalesce:
+    """Whether one of `rows` has the digest in the column `digest`, looked up for each row of a page.
+
+    Of Exists() PostgreSQL reads all of `rows` beforehand, however short the page is.
+    """
+    found = rows.filter(digest=OuterRef(digest)).annotate(is_there=Value(value=True)).values("is_there")[:1]
+    return Coalesce(Subquery(found), Value(value=False), output_field=BooleanField())
+
+
+def tag_move_at(repository: Repository, name: str, at: datetime) -> TagMove:
+    """The move, as of `tag_moves`, by which the tag pointed at that time where it did; NotFound when there was none."""
+    move = tag_moves(repository, name).filter(at__lte=at).order_by("-pk").first()
+    if move is None:
+        raise NotFound(f"there was no tag {name} yet")
+    return move
+
+
+def deletions_of(project: Project) -> QuerySet[Deletion]:
+    """What was deleted in `project` and can be restored."""
+    return Deletion.objects.filter(project_id=project.pk, expires_at__gt=Now())
+
+
+def deletion_get(project: Project, deletion_id: int) -> Deletion:
+    """The deletion in `project`; NotFound when there is none that can be undone."""
+    found = deletions_of(project).filter(pk=deletion_id).first()
+    if found is None:
+        raise NotFound("there is no such deletion")
+    return found
+
+
+def deleted_manifests(repository: Repository) -> QuerySet[DeletedManifest]:
+    """What was deleted in `repository` and can be restored; also in one of its name that is gone, when this is new."""
+    gone = ~Exists(Repository.objects.filter(pk=OuterRef("deletion__repository_id")))
+    before = Q(deletion__project_id=repository.project_id, deletion__repository=repository.name)
+    mine = Q(deletion__repository_id=repository.pk) | (before & gone)
+    return DeletedManifest.objects.filter(mine, deletion__expires_at__gt=Now())
 
 
 def digest_to_restore(

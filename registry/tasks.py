@@ -4,10 +4,23 @@ import logging
 
 from celery import shared_task
 
-from registry import gc
+from registry import gc, scrub
 from registry.services import uploads
+from system.jobs.run import Run, handles
 
 logger = logging.getLogger(__name__)
+
+
+@handles("GARBAGE_COLLECTION")
+def collect(run: Run) -> None:
+    """The job: see registry.gc for its parameters and its result."""
+    gc.collect(run)
+
+
+@handles(scrub.KIND)
+def read(run: Run) -> None:
+    """The job: see registry.scrub for its parameters and its result."""
+    scrub.scrub(run)
 
 
 @shared_task(name="registry.housekeeping")  # type: ignore[untyped-decorator]  # Celery has no types

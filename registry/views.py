@@ -20,7 +20,7 @@ from registry import queries
 from registry.artifacts import full_name
 from registry.models import Repository
 from registry.oci import names
-from registry.services import tags
+from registry.services import restorations, tags
 
 REPOSITORIES = Listing(
     {
@@ -137,7 +137,7 @@ class History(RepositoryPage):
     def post(self, request: Request, project: str, repository: str) -> HttpResponse:
         tag = names.check_tag(self.form().get("tag", ""))
         digest = queries.digest_to_restore(self.repository, tag, move_id=self.number("move"))
-        tags.tag_restore(repository=self.repository, digest=digest, name=tag, actor=self.actor.username)
+        restorations.tag_restore(repository=self.repository, digest=digest, name=tag, actor=self.actor.username)
         return self.see_other(f"{self.path}/tags", _("The tag %(tag)s was restored.") % {"tag": tag})
 
 

@@ -43,6 +43,12 @@ TYPES: tuple[str, ...] = tuple(
     update_robot create_token delete_token create_group update_group delete_group
     create_label update_label delete_label update_quota warn_quota
     create_immutable_rule update_immutable_rule delete_immutable_rule
+    create_registry update_registry delete_registry
+    start_job stop_job update_schedule delete_schedule stop_queue pause_queue resume_queue purge_audit_log
+    restore_artifact restore_repository restore_project purge_artifact purge_repository purge_project
+    create_retention update_retention delete_retention start_retention stop_retention finish_retention
+    update_in_use
+    quarantine_blob release_blob warn_storage
     """.split()  # noqa: SIM905 - a table
 )
 _KNOWN = frozenset(TYPES)

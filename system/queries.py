@@ -1,9 +1,14 @@
-"""Reads of the audit trail. It may hold tens of millions of rows: every page comes out of an index, in its order."""
+"""Reads of the audit trail, and of jobs.
+
+The trail may hold tens of millions of rows: every page comes out of an index, in its order.
+"""
 
 import json
 from collections.abc import Iterator
+from datetime import UTC
 from typing import Any
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from harborlite.database.base import release
@@ -11,7 +16,7 @@ from harborlite.errors import BadRequest
 from harborlite.rest.listing import Field, Flag, Listing, Moment, Number, Rows, where
 from harborlite.rest.q import Condition
 from system.events import TYPES
-from system.models import Event
+from system.models import Event, Execution, Task, TaskLog
 
 EXACT = 10_000
 """Up to so many events are counted; how many there are beyond that is estimated."""
@@ -101,3 +106,35 @@ def _walk(rows: Rows, sort: str) -> Iterator[Event]:
         release()
         yield from batch
         rest = behind(rows, sort, batch[-1])
+
+
+# Jobs.
+
+
+def executions_of(kind: str, vendor_id: int | None = None) -> QuerySet[Execution]:
+    """The jobs of a kind, of one policy or of all, the newest first."""
+    found = Execution.objects.filter(kind=kind).order_by("-pk")
+    return found if vendor_id is None else found.filter(vendor_id=vendor_id)
+
+
+def tasks_of(execution: Execution) -> QuerySet[Task]:
+    """In the order in which they were made."""
+    return execution.tasks.order_by("pk")
+
+
+def log_of(of: Task | Execution) -> Iterator[str]:
+    """What a task wrote down, a line each with its time before it; of an execution, one task after the other.
+
+    Read as it is taken, some at a time; between, no connection is held.
+    """
+    logs = TaskLog.objects.filter(task=of) if isinstance(of, Task) else TaskLog.objects.filter(task__execution=of)
+    rest = logs.order_by("task_id", "pk")
+    while batch := list(rest[:BATCH]):
+        if not connection.in_atomic_block:
+            release()
+        for log in batch:
+            at = log.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            yield from (f"{at} {line}" for line in log.text.splitlines() or [""])
+        last = batch[-1]
+        rest = logs.filter(task_id__gte=last.task_id).exclude(task_id=last.task_id, pk__lte=last.pk)
+        rest = rest.order_by("task_id", "pk")

@@ -96,6 +96,7 @@ class Product(ABC):
             "HARBORLITE_BIND": self.bind,
             "HARBOR_ADMIN_PASSWORD": self.admin_password,
             "HARBORLITE_FAULTS": str(self.faults),
+            "HARBORLITE_OUTBOUND_ALLOW": "127.0.0.0/8:*",  # where the tests' other registries are
             **(settings or {}),
         }
 

@@ -21,6 +21,8 @@ from accounts.services.robots import (
     robot_account_secret,
     robot_account_update,
     robot_accounts_delete,
+    robot_accounts_kept,
+    robot_accounts_restore,
 )
 from accounts.services.sign_ins import (
     password_check,
@@ -43,6 +45,8 @@ __all__ = [
     "robot_account_secret",
     "robot_account_update",
     "robot_accounts_delete",
+    "robot_accounts_kept",
+    "robot_accounts_restore",
     "sign_in_recorded",
     "sign_ins_unlock",
     "sign_out_recorded",

@@ -1,8 +1,11 @@
 """Robots' accounts, for projects.services.robots: all inside the caller's transaction, and told of by the caller."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
+from django.core import serializers
 from django.db.models.functions import Now
 
 from accounts import tokens
@@ -10,6 +13,7 @@ from accounts.models import AccessToken, User
 from accounts.names import ROBOT_MARK, fold
 from accounts.services.people import set_password
 from accounts.services.revocation import change, lock_for_removal
+from harborlite import generations
 from harborlite.errors import NotFound
 
 _TOKEN = "secret"  # noqa: S105 - the name of the one token a robot has
@@ -56,3 +60,26 @@ def robot_accounts_delete(*, user_ids: Iterable[int]) -> None:
     ids = list(user_ids)
     lock_for_removal(ids)
     User.objects.filter(pk__in=ids, kind=User.Kind.ROBOT).delete()
+
+
+def robot_accounts_kept(*, user_ids: Iterable[int]) -> list[dict[str, Any]]:
+    """The accounts as JSON, with what their secrets are checked by, for `robot_accounts_restore`."""
+    ids = list(user_ids)
+    accounts = User.objects.filter(pk__in=ids, kind=User.Kind.ROBOT).order_by("pk")
+    secrets = AccessToken.objects.filter(user__in=ids).order_by("pk")
+    kept: list[dict[str, Any]] = json.loads(
+        json.dumps(serializers.serialize("python", [*accounts, *secrets]), default=str)
+    )
+    return kept
+
+
+def robot_accounts_restore(*, kept: Sequence[dict[str, Any]]) -> None:
+    """The accounts are there again with their secrets; registry tokens that they held are refused.
+
+    IntegrityError when somebody else has one of the names.
+    """
+    for back in serializers.deserialize("python", kept):
+        if isinstance(account := back.object, User):
+            account.access_version += 1
+            generations.bump_on_commit("user", account.pk)
+        back.object.save(force_insert=True)

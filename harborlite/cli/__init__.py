@@ -12,7 +12,10 @@ COMMANDS = {
     "worker": ("programs.worker", "run a worker"),
     "beat": ("programs.beat", "run the scheduler; one is enough"),
     "migrate": ("prepare.migrate", "bring the database up to date, with a first administrator and project"),
+    "backup": ("backup.backup", "copy the database and all blobs into a directory, while the server runs"),
+    "restore": ("restore.restore", "make a server from a backup"),
     "check": ("check.check", "say whether settings, database, broker and blob storage are well"),
+    "jobs": ("jobs.jobs", "show what is under way, how far it is and how fast it goes"),
     "secrets": ("prepare.secrets_write", "write random secrets for compose.yaml into a directory, once"),
 }
 """Name -> function of a module in this package, and help. It takes the options, answers the exit status."""
@@ -23,7 +26,9 @@ NOUNS = {
     "member": "who has which role in a project",
     "robot": "accounts of machines",
     "token": "people's access tokens",
-    "fsck": "compare the database with the stored blobs",
+    "remote": "other registries",
+    "fsck": "compare the database with the stored blobs, and repair it",
+    "scrub": "read stored blobs now and compare them with their digests",
 }
 """Management commands of the apps, which read their own arguments."""
 
@@ -43,7 +48,17 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, parents=[data])
         if name in ("serve", "web"):
             command.add_argument("--bind", metavar="HOST:PORT", help="where it listens, instead of HARBORLITE_BIND")
-        if name == "secrets":
+        if name == "worker":
+            command.add_argument("--queues", metavar="A,B", help="the queues whose work it does, instead of all")
+        if name == "jobs":
+            command.add_argument("--follow", action="store_true", help="go on showing it, until nothing is under way")
+        if name == "backup":
+            command.add_argument("--keep", type=int, default=7, metavar="N", help="how many backups are left (7)")
+            command.add_argument("--without-blobs", action="store_true", help="the database alone")
+        if name == "restore":
+            command.add_argument("--at", metavar="TIME", help="which backup, instead of the newest")
+            command.add_argument("--replace", action="store_true", help="lose what the database holds")
+        if name in ("secrets", "backup", "restore"):
             command.add_argument("directory", metavar="DIR")
     for name, text in NOUNS.items():
         commands.add_parser(name, help=text, add_help=False)
@@ -65,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from harborlite import env
     from harborlite.cli.output import Failure, say
+    from harborlite.errors import HarborliteError
     from harborlite.footing import EmbeddedError
 
     try:
@@ -85,7 +101,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> int:
     except env.InvalidSetting as error:
         say(str(error))
         return 2
-    except (Failure, EmbeddedError, OSError) as error:
+    except (Failure, EmbeddedError, HarborliteError, OSError) as error:
         say(str(error))
         return 1
     except KeyboardInterrupt:

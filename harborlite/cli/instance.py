@@ -32,6 +32,18 @@ def take_over(data: Path) -> int:
     return descriptor
 
 
+def claim(data: Path) -> int | None:
+    """The descriptor of the lock, which is ours; None when a server has it, which is left alone."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if not _locked(descriptor):
+        os.close(descriptor)
+        return None
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, _itself(os.getpid()).encode(), 0)
+    return descriptor
+
+
 def _wait(descriptor: int, data: Path) -> None:
     asked = ""
     started = time.monotonic()

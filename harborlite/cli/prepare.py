@@ -16,7 +16,7 @@ _LOCK = 4_841_224_651_873_293  # any number: two that migrate at once wait for e
 
 
 def migrate(_options: argparse.Namespace) -> int:
-    """The database has today's tables, an administrator when it had nobody, and the project `library`."""
+    """The database has today's tables, an administrator when it had nobody, the project `library` and its schedules."""
     import django
     from django.core.management import call_command
     from django.db import connection
@@ -57,6 +57,7 @@ def _first_rows() -> None:
     from accounts.services import admin_ensure
     from harborlite.errors import BadRequest
     from projects.services.projects import library_ensure
+    from registry.scrub import schedule_ensure
 
     password = env.text("HARBOR_ADMIN_PASSWORD")
     if not password and not users_list().exists():
@@ -69,6 +70,7 @@ def _first_rows() -> None:
     except BadRequest as error:
         raise env.InvalidSetting(f"HARBOR_ADMIN_PASSWORD: {error.message}") from error
     library_ensure()
+    schedule_ensure()
 
 
 def secrets_write(options: argparse.Namespace) -> int:

@@ -47,10 +47,10 @@ class Program:
         )
 
 
-def programs() -> tuple[Program, Program, Program]:
-    """Web server, worker and scheduler, as the environment says."""
+def programs(queues: str = "") -> tuple[Program, Program, Program]:
+    """Web server, worker and scheduler, as the environment says. The worker takes `queues`, or all of them."""
     log_level = env.text("LOG_LEVEL")
-    processes = str(env.integer("HARBORLITE_WORKER_PROCESSES"))
+    processes = str(env.integer("HARBORLITE_WORKER_PROCESSES") + 1)  # one for short work: harborlite.celery
     return (
         Program("web", ("-m", "gunicorn", "--config", "python:harborlite.gunicorn_conf", "harborlite.wsgi"), 45),
         Program(
@@ -64,6 +64,7 @@ def programs() -> tuple[Program, Program, Program]:
                 processes,
                 "--without-gossip",
                 "--without-mingle",
+                *(("--queues", queues) if queues else ()),
             ),
             45,
             death_signal=signal.SIGKILL,
@@ -71,7 +72,7 @@ def programs() -> tuple[Program, Program, Program]:
         # Its times need not be kept: a tick that was missed is made up for by the next.
         Program(
             "beat",
-            (*_CELERY, "beat", "--loglevel", log_level, "--scheduler", "celery.beat:Scheduler"),
+            (*_CELERY, "beat", "--loglevel", log_level, "--scheduler", "harborlite.celery:Metronome"),
             10,
             death_signal=signal.SIGKILL,
         ),
@@ -103,8 +104,23 @@ def web(_options: argparse.Namespace) -> int:
     return _become(programs()[0])
 
 
-def worker(_options: argparse.Namespace) -> int:
-    return _become(programs()[1])
+def worker(options: argparse.Namespace) -> int:
+    """Failure when one of the queues is none."""
+    wanted = [name.strip() for name in (options.queues or "").split(",") if name.strip()]
+    if wanted:
+        _require_queues(wanted)
+    return _become(programs(",".join(wanted))[1])
+
+
+def _require_queues(wanted: Sequence[str]) -> None:
+    import django
+
+    django.setup()
+    from system.jobs.kinds import queues
+
+    for name in wanted:
+        if name not in queues():
+            raise Failure(f"there is no queue {name}; there are {', '.join(queues())}")
 
 
 def beat(_options: argparse.Namespace) -> int:

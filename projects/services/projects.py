@@ -14,10 +14,11 @@ from harborlite import generations
 from harborlite.actors import OPERATOR, Actor
 from harborlite.errors import BadRequest, Conflict, NotFound, Precondition
 from projects import rbac
-from projects.metadata import PUBLIC
+from projects.metadata import PUBLIC, RETENTION
 from projects.models import Member, Project, Robot
 from projects.names import RULE, is_name
 from projects.roles import Role
+from projects.services.deletions import project_keep
 from projects.services.quotas import quota_create
 from system.events import emit
 
@@ -99,10 +100,20 @@ def metadata_delete(*, project: Project, name: str) -> None:
         _told("update", locked, {name: None})
 
 
+def retention_set(*, project: Project, policy_id: int | None) -> None:
+    """The project's metadata name this retention policy, or none. In the caller's transaction, which tells of it."""
+    locked = _locked(project)
+    kept = {name: value for name, value in locked.metadata.items() if name != RETENTION}
+    named = {} if policy_id is None else {RETENTION: str(policy_id)}
+    _write(locked, is_public=locked.is_public, metadata={**kept, **named})
+    project.refresh_from_db()
+
+
 @retried
 def project_delete(*, project: Project) -> None:
     """The project is gone with its members, robots and labels. Precondition while it has repositories.
 
+    It can be restored (services.deletions).
     The repositories lie above this app: their foreign key protects the project.
     """
     try:
@@ -110,6 +121,7 @@ def project_delete(*, project: Project) -> None:
             # Whatever is being put into the project waits for this lock at its commit, and then learns that it is gone.
             Project.objects.select_for_update().filter(pk=project.pk).first()
             access_changed(project)
+            project_keep(project=project)
             robots = Robot.objects.select_for_update(of=("self",)).filter(project=project).order_by("pk")
             robot_accounts_delete(user_ids=robots.values_list("user", flat=True))
             Project.objects.filter(pk=project.pk).delete()

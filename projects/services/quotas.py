@@ -84,6 +84,19 @@ def quota_charge(*, project_id: int, delta: int) -> None:
         _warned(project_id, after)
 
 
+def quota_correct(*, project_id: int, delta: int) -> None:
+    """The project is charged `delta` bytes more or less, for what it holds already. The caller has a transaction."""
+    QuotaEntry.objects.create(project_id=project_id, delta=delta)
+
+
+def quota_ensure(*, project_id: int) -> bool:
+    """The project has a quota; False when it had one, or is gone. The caller has a transaction."""
+    project = Project.objects.filter(pk=project_id, quota=None).first()
+    if project is not None:
+        quota_create(project=project)
+    return project is not None
+
+
 def quotas_fold() -> int:
     """Entries are folded into their quotas; returns how many projects' were. May run several times at once."""
     entries = QuotaEntry.objects.order_by()

@@ -15,7 +15,7 @@ from registry.api.tags import TagOut
 from registry.models import TagMove
 from registry.oci import names
 from registry.oci.digest import Digest
-from registry.services import tags
+from registry.services import restorations
 
 LISTING = Listing(
     {
@@ -37,6 +37,24 @@ class MoveOut(serializers.Serializer[TagMove]):
     to_digest = serializers.CharField(allow_null=True, help_text="null when the tag was deleted.")
     from_exists = serializers.BooleanField(help_text="Whether the repository still holds that artifact.")
     to_exists = serializers.BooleanField()
+    from_restorable = serializers.BooleanField(help_text="Whether it does not, and that artifact can be restored.")
+    to_restorable = serializers.BooleanField()
+    username = serializers.CharField(source="actor")
+    op_time = Moment(source="at")
+
+
+class PastQuery(serializers.Serializer[Any]):
+    at = serializers.DateTimeField(help_text="Such as 2026-11-24T10:00:00Z.")
+
+
+class PastOut(serializers.Serializer[TagMove]):
+    """What a tag pointed to."""
+
+    tag = serializers.CharField()
+    digest = serializers.CharField(source="to_digest", allow_null=True, help_text="null when there was no such tag.")
+    exists = serializers.BooleanField(source="to_exists", help_text="Whether it can be pulled by that digest.")
+    restorable = serializers.BooleanField(source="to_restorable", help_text="Whether it can be, once it is restored.")
+    move_id = serializers.IntegerField(source="id", help_text="The move that made it point there.")
     username = serializers.CharField(source="actor")
     op_time = Moment(source="at")
 
@@ -76,13 +94,23 @@ class TagHistory(RepositoryView):
         return self.listed(queries.tag_moves(self.repository, names.check_tag(tag)), LISTING, MoveOut)
 
 
+class TagPast(RepositoryView):
+    needs = {"GET": "tag:list"}
+
+    @operation(gives=PastOut, query=PastQuery)
+    def get(self, request: HttpRequest, project: str, repository: str, tag: str) -> HttpResponse:
+        """What a tag pointed to at a time: the digest by which that can be pulled now"""
+        at = self.parameters(PastQuery)["at"]
+        return self.shown(PastOut(queries.tag_move_at(self.repository, names.check_tag(tag), at)))
+
+
 class TagRestore(RepositoryView):
     needs = {"POST": "tag:create"}
 
     @operation(takes=RestoreIn, gives=TagOut)
     def post(self, request: HttpRequest, project: str, repository: str, tag: str) -> HttpResponse:
-        """Let a tag point to an artifact that it pointed to before"""
+        """Let a tag point to an artifact that it pointed to before; if that was deleted, it is restored"""
         asked = self.body(RestoreIn)
         digest = queries.digest_to_restore(self.repository, names.check_tag(tag), **asked)
-        tags.tag_restore(repository=self.repository, digest=digest, name=tag, actor=self.actor.username)
+        restorations.tag_restore(repository=self.repository, digest=digest, name=tag, actor=self.actor.username)
         return self.shown(TagOut(queries.tag_get(self.repository, tag)))

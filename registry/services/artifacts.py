@@ -1,5 +1,7 @@
 """Artifacts as people see them: a manifest with its children and accessories. Delete, and labels."""
 
+from collections.abc import Callable
+
 from django.db import IntegrityError, transaction
 
 from accounts.constraints import refusals, retried
@@ -8,32 +10,50 @@ from harborlite.faults import fault
 from projects.models import Label
 from registry import graph
 from registry.artifacts import full_name
-from registry.models import Manifest, ManifestLabel, Repository
+from registry.models import Deletion, Manifest, ManifestLabel, Repository
 from registry.services import manifests
 from system import events
 
 ATTEMPTS = 5
+_MEANWHILE = "the artifact was tagged or listed by an index meanwhile; try again"
 
 
 @retried
-def artifact_delete(*, repository: Repository, digest: str, actor: str) -> None:
+def artifact_delete(*, repository: Repository, digest: str, actor: str, reason: str = Deletion.Reason.USER) -> None:
     """The artifact is gone with its tags, its accessories, and those of its children that nothing else names.
 
+    All of it can be restored together (services.restorations).
     ManifestUnknown when it is not there, Precondition when an index lists it: the index would be left with a hole.
     """
-    meanwhile = Precondition("the artifact was tagged or listed by an index meanwhile; try again")
     try:
         with transaction.atomic(durable=True):
-            going = _locked(repository, digest)
-            if not going:
-                raise meanwhile
-            if parent := graph.parents_outside(going).values_list("digest", flat=True).first():
-                raise Precondition(f"the index {parent} lists this artifact; delete the index first")
-            tags = manifests.manifests_remove(repository_id=repository.pk, manifest_ids=going, actor=actor)
-            manifests.emit_artifact("delete", repository.project_id, full_name(repository), digest, tags)
+            artifact_remove(repository=repository, digest=digest, actor=actor, reason=reason)
             fault("artifact.before_delete_commit")
     except IntegrityError:
-        raise meanwhile from None
+        raise Precondition(_MEANWHILE) from None
+
+
+def artifact_remove(
+    *,
+    repository: Repository,
+    digest: str,
+    actor: str,
+    reason: str,
+    check: Callable[[list[int]], None] = lambda _: None,
+    description: str = "",
+) -> None:
+    """As `artifact_delete`, in the caller's transaction; IntegrityError, at the latest when it commits, may come too.
+
+    `check` gets the ids of all that goes, which are locked, and may refuse.
+    """
+    going = _locked(repository, digest)
+    if not going:
+        raise Precondition(_MEANWHILE)
+    if parent := graph.parents_outside(going).values_list("digest", flat=True).first():
+        raise Precondition(f"the index {parent} lists this artifact; delete the index first")
+    check(going)
+    tags = manifests.manifests_remove(repository_id=repository.pk, manifest_ids=going, actor=actor, reason=reason)
+    manifests.emit_artifact("delete", repository.project_id, full_name(repository), digest, tags, description)
 
 
 @retried

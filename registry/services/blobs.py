@@ -1,7 +1,7 @@
 """Blobs: binding bytes to a digest, linking them to repositories, reading and unlinking them."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from typing import BinaryIO
@@ -22,6 +22,7 @@ from registry.oci.digest import Digest
 from registry.queries import FoundBlob
 from registry.services.inserts import insert_if_absent
 from registry.services.locks import hold
+from registry.services.quarantine import blob_lost, blob_repaired
 
 READ = 1 << 20  # bytes
 ATTEMPTS = 5
@@ -43,7 +44,7 @@ def blob_bind(*, digest: Digest, size: int, storage_key: str, instead_of: str | 
     """The blob `digest` with its bytes under `storage_key`. The caller has a transaction.
 
     None when the digest has other bytes already; but when these are under the key `instead_of`, which the caller
-    found to be missing from the store, they are given up for the new ones.
+    found to be missing from the store or quarantined, they are given up for the new ones.
     """
     row = Blob(digest=str(digest), size=size, storage_key=storage_key)
     row.pk = insert_if_absent(row)
@@ -53,8 +54,10 @@ def blob_bind(*, digest: Digest, size: int, storage_key: str, instead_of: str | 
     if blob is None or instead_of is None or blob.storage_key != instead_of:
         return None
     Tombstone.objects.create(storage_key=instead_of, not_before=Now())
+    if blob.quarantined_at is not None:
+        blob_repaired(blob=blob)
     blob.storage_key, blob.size = storage_key, size
-    blob.save(update_fields=["storage_key", "size"])
+    Blob.objects.filter(pk=blob.pk).update(storage_key=storage_key, size=size, checked_at=Now(), quarantined_at=None)
     return blob
 
 
@@ -67,7 +70,7 @@ def blobs_link(*, repository_id: int, blob_ids: Collection[int]) -> None:
     holdings, charges = _holdings_ensure(repository_id, sorted(set(blob_ids)))
     RepositoryBlob.objects.bulk_create(
         [
-            RepositoryBlob(repository_id=repository_id, blob_id=blob_id, holding_id=holding, leased_until=_lease_end())
+            RepositoryBlob(repository_id=repository_id, blob_id=blob_id, holding_id=holding, leased_until=lease_end())
             for blob_id, holding in sorted(holdings.items())
         ],
         update_conflicts=True,
@@ -109,18 +112,19 @@ def lease_renew(*, found: FoundBlob) -> None:
     Written only when less than half is left, so that reads of popular layers don't rewrite their rows. BlobUnknown
     when the blob was collected in this moment.
     """
-    if found.is_lease_short and not RepositoryBlob.objects.filter(pk=found.link_id).update(leased_until=_lease_end()):
+    if found.is_lease_short and not RepositoryBlob.objects.filter(pk=found.link_id).update(leased_until=lease_end()):
         raise BlobUnknown()
 
 
 @retried
-def blob_mount(*, repository_id: int, digest: Digest, blob_id: int) -> None:
-    """The blob is linked to the repository too, with a lease of its own; BlobUnknown if it went away."""
+def blob_mount(*, repository_id: int, blob_id: int) -> bool:
+    """The blob is linked to the repository too, with a lease of its own; False if it went away in this moment."""
     try:
         with transaction.atomic(durable=True):
             blobs_link(repository_id=repository_id, blob_ids=[blob_id])
-    except IntegrityError:
-        raise BlobUnknown(detail={"digest": str(digest)}) from None
+    except (BlobUnknown, IntegrityError):
+        return False
+    return True
 
 
 def blob_open(*, storage_key: str, start: int, length: int) -> BinaryIO:
@@ -131,6 +135,18 @@ def blob_open(*, storage_key: str, start: int, length: int) -> BinaryIO:
         raise BlobUnknown("the blob's bytes are missing from storage; push it again to repair it") from None
 
 
+def blob_send(*, storage_key: str, start: int, length: int) -> BinaryIO:
+    """As `blob_open`, for a client. No transaction is open.
+
+    When the store lost the bytes, the blob is quarantined: else clients that push it would be told that it is there.
+    """
+    try:
+        return blob_open(storage_key=storage_key, start=start, length=length)
+    except BlobUnknown:
+        blob_lost(storage_key=storage_key)
+        raise
+
+
 def blob_read(*, storage_key: str, size: int) -> bytes:
     """All `size` bytes, for small blobs. No transaction is open. BlobUnknown when the store lost them."""
     release()
@@ -138,10 +154,48 @@ def blob_read(*, storage_key: str, size: int) -> bytes:
         return b"".join(iter(lambda: stored.read(READ), b""))
 
 
-def blob_digest(*, storage_key: str, algorithm: str) -> Digest:
-    """The digest of the stored bytes, all of which are read; NotThere when there are none."""
+def blob_digest(*, storage_key: str, algorithm: str, pace: Callable[[int], None] = lambda _: None) -> Digest:
+    """The digest of the stored bytes, all of which are read; NotThere when there are none.
+
+    `pace` is told how many were read, each time, and may take its time.
+    """
     with blobstore().open(storage_key) as stored:
-        return Digest.of_pieces(iter(lambda: stored.read(READ), b""), algorithm)
+        return Digest.of_pieces(_paced(iter(lambda: stored.read(READ), b""), pace), algorithm)
+
+
+def _paced(pieces: Iterable[bytes], pace: Callable[[int], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        pace(len(piece))
+
+
+def store_check() -> None:
+    """The store took a write just now; Unavailable, StorageFull when it did not."""
+    blobstore().check()
+
+
+def blob_problem(
+    *, digest: str, size: int, storage_key: str, deep: bool = True, pace: Callable[[int], None] = lambda _: None
+) -> str:
+    """What is wrong with the stored bytes of a blob; empty when nothing is.
+
+    With `deep` they are read, at this pace, not only measured. Unavailable when the store does not answer. Asks no
+    database.
+    """
+    stored = blobstore().size(storage_key)
+    if stored is None:
+        return "its bytes are not stored"
+    if stored != size:
+        return f"{stored} bytes are stored, it has {size}"
+    if not deep:
+        return ""
+    try:
+        found = blob_digest(storage_key=storage_key, algorithm=Digest.parse(digest).algorithm, pace=pace)
+    except NotThere:
+        return "its bytes are not stored"
+    except OSError as error:
+        return f"its bytes can't be read: {error.strerror}"
+    return "" if str(found) == digest else f"the stored bytes have the digest {found}"
 
 
 def blob_location(*, storage_key: str) -> str | None:
@@ -183,5 +237,6 @@ def _holdings_ensure(repository_id: int, blob_ids: list[int]) -> tuple[dict[int,
     raise BlobUnknown()
 
 
-def _lease_end() -> CombinedExpression:
+def lease_end() -> CombinedExpression:
+    """When a lease is over that begins now, by the database's clock."""
     return Now() + timedelta(seconds=settings.LEASE_SECONDS)

@@ -37,12 +37,18 @@ _SETTLE = f"""
         artifact_count = artifact_count + %(change)s + (SELECT coalesce(sum(change), 0) FROM settled)
     WHERE id = %(repository)s
 """  # noqa: S608
+_COUNT = """
+    UPDATE registry_repository AS repository
+    SET artifact_count = (SELECT count(*) FROM registry_manifest WHERE repository_id = repository.id AND is_listed)
+    WHERE id = %s
+"""
 _UNSETTLED = f"""
-    SELECT manifest.digest, 'it is shown in lists as it should not be'
+    SELECT manifest.repository_id, manifest.digest, 'it is shown in lists as it should not be'
     FROM ({_FOUND}) AS found JOIN registry_manifest AS manifest ON manifest.id = found.id
     WHERE (found.was_listed, found.was_of) IS DISTINCT FROM (found.is_listed, found.digest)
     UNION ALL
-    SELECT project.name || '/' || repository.name, 'it counts ' || artifact_count || ' artifacts and lists ' || listed
+    SELECT repository.id, project.name || '/' || repository.name,
+        'it counts ' || artifact_count || ' artifacts and lists ' || listed
     FROM registry_repository AS repository
     JOIN projects_project AS project ON project.id = repository.project_id
     CROSS JOIN LATERAL (
@@ -65,8 +71,21 @@ def settle(*, repository_id: int, manifest_ids: Iterable[int], change: int = 0) 
         cursor.execute(_SETTLE, {"manifests": sorted(set(manifest_ids)), "change": change, "repository": repository_id})
 
 
-def unsettled() -> list[tuple[str, str]]:
-    """What is not as `settle` would make it: a manifest or a repository, and how it is. Reads all of them."""
+def unsettled() -> list[tuple[int, str, str]]:
+    """What is not as `settle` would make it: its repository's id, a manifest or a repository, and how it is.
+
+    Reads all of them, in one statement.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_UNSETTLED)
-        return [(str(subject), str(problem)) for subject, problem in cursor.fetchall()]
+        return [(repository, str(subject), str(problem)) for repository, subject, problem in cursor.fetchall()]
+
+
+def resettle(*, repository_id: int) -> None:
+    """All of the repository is as `settle` makes it, whatever it was. The caller has a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD, [repository_id])
+        cursor.execute("SELECT id FROM registry_manifest WHERE repository_id = %s", [repository_id])
+        manifests = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_SETTLE, {"manifests": manifests, "change": 0, "repository": repository_id})
+        cursor.execute(_COUNT, [repository_id])

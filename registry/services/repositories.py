@@ -7,12 +7,13 @@ from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
 
 from accounts.constraints import refusals, retried
-from harborlite import generations
+from harborlite import generations, origin
 from harborlite.errors import Denied, NotFound
 from projects.immutability import rules_held
 from projects.models import Project
 from registry import gates
 from registry.models import (
+    Deletion,
     Manifest,
     ManifestLabel,
     ManifestReference,
@@ -26,7 +27,7 @@ from registry.models import (
     Upload,
 )
 from registry.oci import names
-from registry.services import blobs
+from registry.services import blobs, deletions
 from registry.services.inserts import insert_if_absent
 from registry.services.locks import tags_held
 from system import events
@@ -108,25 +109,54 @@ def redirect_delete(*, repository: Repository, path: str) -> None:
 def repository_delete(*, repository: Repository) -> None:
     """The repository is gone with its artifacts, tags, uploads and former names; its bytes are left for collection.
 
+    All but the uploads can be restored, with the history of its tags (services.restorations).
     One transaction, whatever the size, so that nobody ever sees a part of it. NotFound when it is gone already,
     Precondition when a tag in it is immutable.
     Pushes to it that are under way are waited for or fail: at their commit they find that the repository is gone.
     """
     with transaction.atomic(durable=True):
-        artifacts, tags = _empty(repository)
+        deletion = deletions.bin_repository(repository=repository, username=origin.current().actor.username)
+        artifacts, tags = _empty(repository, deletion)
         # Nobody commits anything into it from here on; what came between the two is little.
-        if Repository.objects.select_for_update().filter(pk=repository.pk).first() is None:
+        held = Repository.objects.select_for_update().filter(pk=repository.pk).first()
+        if held is None:
             raise _gone()
-        late_artifacts, late_tags = _empty(repository)
+        late_artifacts, late_tags = _empty(repository, deletion)
+        if deletion:
+            deletions.bin_repository_end(deletion=deletion, repository=held)
         _delete(Repository.objects.filter(pk=repository.pk))
         counts = {"artifacts": artifacts + late_artifacts, "tags": tags + late_tags}
         _emit("delete", repository.project, repository.name, extra=counts)
         generations.bump_on_commit("repository", repository.pk)
 
 
-def _empty(repository: Repository) -> tuple[int, int]:
+def repository_return(*, project: Project, deletion: Deletion) -> Repository:
+    """The repository from which `deletion` took something; made anew if it is gone. The caller has a transaction.
+
+    It is the same one, whatever it is called now; or the one that has its name now; or a new one under its old id.
+    """
+    mine = Repository.objects.filter(project=project)
+    found = mine.filter(pk=deletion.repository_id).first() or mine.filter(name=deletion.repository).first()
+    if found is None:
+        facts = deletion.facts
+        kept = {name: facts[name] for name in ("description", "pull_count", "created_at") if name in facts}
+        row = Repository(pk=deletion.repository_id, project=project, name=deletion.repository, **kept)
+        Repository.objects.bulk_create([row], ignore_conflicts=True)
+        found = mine.get(name=deletion.repository)
+        _redirect_end(project, found.name)
+        _emit("create", project, found.name)
+    there = Repository.objects.filter(project=project, name__in=deletion.facts.get("names", ()))
+    free = set(deletion.facts.get("names", ())) - set(there.values_list("name", flat=True))
+    redirects = [RepositoryRedirect(project=project, name=name, repository=found) for name in sorted(free)]
+    RepositoryRedirect.objects.bulk_create(redirects, ignore_conflicts=True)
+    found.project = project
+    return found
+
+
+def _empty(repository: Repository, deletion: Deletion | None) -> tuple[int, int]:
     """Nothing is in the repository; returns how many artifacts and tags went. The caller has a transaction.
 
+    They are in `deletion`, if there is one.
     Precondition when a tag is immutable.
 
     Rows are locked in the order in which pushes and deletes take them: uploads, blobs, manifests, tags. No statement
@@ -141,6 +171,10 @@ def _empty(repository: Repository) -> tuple[int, int]:
     tags = tags_held(Tag.objects.filter(**mine))
     gates.check_delete(repository.pk, [tag.name for tag in tags])
     Tombstone.objects.bulk_create(Tombstone(storage_key=upload.storage_key, not_before=Now()) for upload in uploads)
+    if deletion:
+        for batch in _batches(manifests):
+            deletions.manifests_keep(manifest_ids=batch, deletion_ids=[deletion.pk] * len(batch))
+        deletions.moves_keep(repository_id=repository.pk, deletion_id=deletion.pk, username=deletion.username)
     # What was locked and no more: something new may have come since, and is looked at the next time.
     _delete(Upload.objects.filter(pk__in=[upload.pk for upload in uploads]))
     for batch in _batches([tag.pk for tag in tags]):

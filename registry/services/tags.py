@@ -1,8 +1,10 @@
-"""Tags: set, create, restore and delete; every move leaves a TagMove row."""
+"""Tags: set, create, return and delete; every move leaves a TagMove row."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from accounts.constraints import refusals, retried
@@ -16,6 +18,33 @@ from registry.services.inserts import insert_if_absent
 from registry.services.listed import settle
 from registry.services.locks import hold, tags_held
 from system import events
+
+BATCH = 2000  # rows a statement
+
+# In the order in which they are given, that of their names. A time at which a tag was to expire and that is past has
+# done its work.
+_RETURN = """
+    INSERT INTO registry_tag (repository_id, name, manifest_id, created_at, moved_at, pulled_at, expires_at)
+    SELECT %(repository)s, name, manifest_id, created_at, moved_at, pulled_at,
+        CASE WHEN expires_at > now() THEN expires_at END
+    FROM unnest(
+        %(name)s::text[], %(manifest_id)s::bigint[], %(created_at)s::timestamptz[], %(moved_at)s::timestamptz[],
+        %(pulled_at)s::timestamptz[], %(expires_at)s::timestamptz[]
+    ) AS kept (name, manifest_id, created_at, moved_at, pulled_at, expires_at)
+    ON CONFLICT DO NOTHING
+    RETURNING name, manifest_id
+"""
+
+
+class KeptTag(NamedTuple):
+    """A tag as the recycle bin keeps it, times as text, and what it shall point at."""
+
+    name: str
+    created_at: str
+    moved_at: str
+    pulled_at: str | None
+    expires_at: str | None
+    manifest_id: int
 
 
 @retried
@@ -38,18 +67,15 @@ def tag_create(*, repository: Repository, digest: str, name: str, actor: str) ->
         _emit("create", repository, name, digest)
 
 
-@retried
-def tag_restore(*, repository: Repository, digest: str, name: str, actor: str) -> None:
-    """The tag points at the manifest, as it did before. Whether it did is the caller's to know.
+def tag_return(*, repository: Repository, digest: str, name: str, actor: str) -> None:
+    """The tag points at the manifest, as it did before. The caller has a transaction.
 
-    TagInvalid when it is no name of a tag, ManifestUnknown when the repository no longer holds the manifest,
-    Precondition when the tag is immutable and points elsewhere.
+    ManifestUnknown when the repository does not hold the manifest, Precondition when the tag is immutable and points
+    elsewhere.
     """
-    oci_names.check_tag(name)
-    with refusals(f"the tag {name} is being moved", "the repository is gone"), transaction.atomic(durable=True):
-        manifest_id = _held(repository, digest)
-        if tags_set(repository_id=repository.pk, manifest_id=manifest_id, digest=digest, names=[name], actor=actor):
-            _emit("restore", repository, name, digest)
+    manifest_id = _held(repository, digest)
+    if tags_set(repository_id=repository.pk, manifest_id=manifest_id, digest=digest, names=[name], actor=actor):
+        _emit("restore", repository, name, digest)
 
 
 def tags_set(
@@ -81,7 +107,9 @@ def tags_set(
     if moving:
         check(repository_id, moving)
         digests = dict(Manifest.objects.filter(pk__in=moving.values()).values_list("pk", "digest"))
-        Tag.objects.filter(repository_id=repository_id, name__in=moving).update(manifest_id=manifest_id, moved_at=Now())
+        Tag.objects.filter(repository_id=repository_id, name__in=moving).update(
+            manifest_id=manifest_id, moved_at=Now(), expires_at=None
+        )
     moves = [
         TagMove(
             repository_id=repository_id,
@@ -99,6 +127,37 @@ def tags_set(
         settle(repository_id=repository_id, manifest_ids=unsettled, change=change)
     generations.bump_on_commit("repository", repository_id)
     return len(moves)
+
+
+def tags_return(*, repository_id: int, tags: Sequence[KeptTag], actor: str) -> tuple[dict[str, int], list[str]]:
+    """Those of the tags are there again that were free, with what was known of them.
+
+    Returns what these point at, by name, and the names of those that point elsewhere now. The caller has a transaction
+    in which it holds the manifests, and settles them (services.listed). By few statements, however many there are.
+    """
+    columns = list(zip(*sorted(tags, key=lambda tag: tag.name.encode()), strict=True)) or [()] * len(KeptTag._fields)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RETURN, {"repository": repository_id, **dict(zip(KeptTag._fields, map(list, columns), strict=True))}
+        )
+        made = dict(cursor.fetchall())
+    digests = dict(Manifest.objects.filter(pk__in=set(made.values())).values_list("pk", "digest"))
+    TagMove.objects.bulk_create(
+        [
+            TagMove(repository_id=repository_id, tag=name, to_digest=digests[manifest_id], actor=actor)
+            for name, manifest_id in made.items()
+        ],
+        batch_size=BATCH,
+    )
+    wanted = {tag.name: tag.manifest_id for tag in tags if tag.name not in made}
+    there = Tag.objects.filter(repository_id=repository_id, name__in=wanted).values_list("name", "manifest_id")
+    return made, sorted(name for name, manifest_id in there if wanted[name] != manifest_id)
+
+
+def tag_set_expiry(*, tag: Tag, expires_at: datetime | None) -> None:
+    """The tag goes by itself at that time, with None never. The caller holds it in its transaction, and tells of it."""
+    tag.expires_at = expires_at
+    tag.save(update_fields=["expires_at"])
 
 
 @retried

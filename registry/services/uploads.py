@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.constraints import retried
@@ -124,17 +124,25 @@ def upload_cancel(*, upload: Upload) -> None:
     _discard(upload)
 
 
+def uploads_stale() -> QuerySet[Upload]:
+    """Sessions idle or open for too long."""
+    idle = Q(progressed_at__lt=Now() - timedelta(seconds=settings.UPLOAD_IDLE_SECONDS))
+    return Upload.objects.filter(idle | Q(started_at__lt=Now() - timedelta(seconds=settings.UPLOAD_MAX_SECONDS)))
+
+
 def uploads_purge(*, now: bool = False) -> int:
-    """Sessions idle or open for too long are gone (all, with `now`); returns how many. Bytes go with the sweep."""
-    stale = Q(progressed_at__lt=Now() - timedelta(seconds=settings.UPLOAD_IDLE_SECONDS)) | Q(
-        started_at__lt=Now() - timedelta(seconds=settings.UPLOAD_MAX_SECONDS)
-    )
+    """Stale sessions are gone (all, with `now`); returns how many. Their bytes go with the sweep."""
     purged = 0
-    while batch := list((Upload.objects.all() if now else Upload.objects.filter(stale)).order_by("pk")[:SWEEP]):
+    while batch := list((Upload.objects.all() if now else uploads_stale()).order_by("pk")[:SWEEP]):
         for upload in batch:
             _discard(upload)
         purged += len(batch)
     return purged
+
+
+def parts_remove(*, storage_key: str) -> None:
+    """Nothing is left of the parts of an upload that is over. Does not touch a blob."""
+    blobstore().abort(storage_key)
 
 
 def _finish(upload: Upload, digest: Digest, content: Content | None, room: Room | None) -> None:
@@ -158,7 +166,11 @@ def _finish(upload: Upload, digest: Digest, content: Content | None, room: Room 
     fault("commit.after_hash")
     while True:
         existing = Blob.objects.filter(digest=str(digest)).first()
-        is_sound = existing is not None and blobstore().size(existing.storage_key) == existing.size
+        is_sound = (
+            existing is not None
+            and existing.quarantined_at is None
+            and blobstore().size(existing.storage_key) == existing.size
+        )
         if not is_sound and not is_committed:
             release()
             _commit(upload)
@@ -267,7 +279,8 @@ def _record(upload: Upload, digest: Digest, existing: Blob | None, *, is_sound: 
         if not Upload.objects.filter(pk=upload.pk).delete()[0]:
             raise BlobUploadUnknown()
         if existing is not None and is_sound:
-            blob = Blob.objects.select_for_update(no_key=True).filter(pk=existing.pk).first()
+            sound = Blob.objects.filter(pk=existing.pk, storage_key=existing.storage_key, quarantined_at=None)
+            blob = sound.select_for_update(no_key=True).first()
             Tombstone.objects.create(storage_key=key, not_before=Now())
         else:
             lost = existing.storage_key if existing else None

@@ -36,7 +36,7 @@ class BlobDetail(V2View):
         if has_it(request, found.digest):
             return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=_headers(found))
         start, length = ranges.parse_range(request.META.get("HTTP_RANGE", ""), found.size) or (0, found.size)
-        stored = blobs.blob_open(storage_key=found.storage_key, start=start, length=length)
+        stored = blobs.blob_send(storage_key=found.storage_key, start=start, length=length)
         return file_response(request, stored, start=start, length=length, total=found.size, headers=_headers(found))
 
     def delete(self, request: HttpRequest, name: str, digest: str) -> HttpResponse:

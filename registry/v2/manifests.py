@@ -27,6 +27,7 @@ class ManifestDetail(V2View):
         found = queries.manifest_resolve(self.repository_id(), names.parse_reference(reference))
         if found is None:
             raise ManifestUnknown(detail={"reference": reference})
+        manifests.manifest_lease_renew(found=found)
         headers = {"Docker-Content-Digest": found.digest, "ETag": f'"{found.digest}"'}
         if has_it(request, found.digest):
             return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=headers)

@@ -91,9 +91,8 @@ class UploadList(UploadView):
             found = queries.blob_find(source.repository_id, digest)
         else:
             found = queries.blob_find_anywhere(rbac.projects_allowing(actor, access.ACTIONS["pull"]), digest)
-        if found is None:
+        if found is None or not blobs.blob_mount(repository_id=repository_id, blob_id=found.blob_id):
             return False
-        blobs.blob_mount(repository_id=repository_id, digest=digest, blob_id=found.blob_id)
         self.warn_of_quota()
         return True
 

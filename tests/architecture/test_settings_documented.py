@@ -9,7 +9,7 @@ import pytest
 from harborlite import env
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PRODUCT = ("accounts", "harborlite", "projects", "registry", "system")
+PRODUCT = ("accounts", "harborlite", "projects", "registry", "remotes", "retention", "system")
 
 EXCEPTIONS = {
     "harborlite/cli/__init__.py": "hands --data and --bind on to the processes it starts",

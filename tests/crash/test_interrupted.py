@@ -31,6 +31,9 @@ class Graph:
     def delete(self) -> Answer:
         return self._ask("DELETE", self.source, f"/{self.index.digest}", {})
 
+    def restore(self) -> Answer:
+        return self._ask("POST", self.source, f"/{self.index.digest}/restore", {})
+
     def _ask(self, method: str, repository: str, below: str, query: dict[str, str]) -> Answer:
         project, _, path = repository.partition("/")
         owner = self.scene.world.owner
@@ -73,4 +76,28 @@ def test_a_change_that_breaks_did_not_happen(scene: Scene, repository: str, poin
     is_copy = ask is Graph.copy
     assert graph.held(graph.source) == (graph.parts if is_copy else [])
     assert graph.held(graph.target) == (graph.parts if is_copy else [])
+    scene.assert_tidy()
+
+
+@pytest.mark.parametrize("action", ["kill9", "raise"])
+def test_a_restoration_that_breaks_did_not_happen(scene: Scene, repository: str, action: str) -> None:
+    point = "restore.before_commit"
+    graph = Graph(scene, repository)
+    assert graph.delete().status == 200
+    scene.server.arm(point, action)
+    if action == "kill9":
+        with pytest.raises(requests.ConnectionError):
+            graph.restore()
+        scene.wait_until_whole()
+    else:
+        answer = graph.restore()
+        assert (answer.status, answer.codes) == (500, ["UNKNOWN"])
+    assert scene.is_disarmed(point)
+    scene.assert_sound()
+    assert graph.held(graph.source) == []
+    assert graph.player.tags(graph.source) == []
+
+    assert graph.restore().status == 200
+    assert graph.held(graph.source) == graph.parts
+    assert graph.player.tags(graph.source) == ["v1"]
     scene.assert_tidy()

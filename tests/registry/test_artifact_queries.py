@@ -247,7 +247,7 @@ def test_what_is_wrong_is_found(writer: Writer) -> None:
     image = writer.image(1, "v1")
     Manifest.objects.filter(digest=image).update(is_listed=False)
     Repository.objects.filter(pk=writer.repository.pk).update(artifact_count=7)
-    assert {subject for subject, _ in listed.unsettled()} == {image, "counted/app"}
+    assert {subject for _, subject, _ in listed.unsettled()} == {image, "counted/app"}
 
 
 def test_who_untags_a_child_waits_for_who_lists_it(writer: Writer) -> None:

@@ -19,7 +19,7 @@ from registry import gates
 from registry.models import Manifest, Repository, Tag, TagMove
 from registry.oci.digest import Digest
 from registry.oci.manifest import parse
-from registry.services import artifacts, copies, manifests, repositories, tags
+from registry.services import artifacts, copies, manifests, repositories, restorations, tags
 from tests.images import OCI_INDEX, descriptor, dump, index_manifest
 from tests.together import together
 
@@ -90,7 +90,7 @@ REFUSED: dict[str, tuple[Try, str]] = {
     "push of something new": (lambda at: at.push(3, "v1"), "Failed to process request due to 'app:v1' configured"),
     "one of several tags": (lambda at: at.push(3, "a", "v1", "z"), "Failed to process request due to 'app:v1'"),
     "restore": (
-        lambda at: tags.tag_restore(repository=at.repository, digest=digest(2), name="v1", **WHO),
+        lambda at: restorations.tag_restore(repository=at.repository, digest=digest(2), name="v1", **WHO),
         "the tag v1 configured as immutable, cannot be updated",
     ),
     "delete of the tag": (
@@ -155,7 +155,9 @@ ALLOWED: dict[str, Try] = {
     "push of another tag": lambda at: at.push(1, "w1"),
     "push by digest": lambda at: at.push(3),
     "new tag for the artifact": lambda at: at.push(1, "another"),
-    "restore of what is": lambda at: tags.tag_restore(repository=at.repository, digest=digest(1), name="v1", **WHO),
+    "restore of what is": lambda at: restorations.tag_restore(
+        repository=at.repository, digest=digest(1), name="v1", **WHO
+    ),
     "delete of another tag of the artifact": lambda at: tags.tag_delete(
         repository_id=at.repository.pk, name="also", **WHO
     ),

@@ -43,6 +43,9 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+MAY_BE_EMPTY = ("GET /system/gc/schedule", "GET /system/purgeaudit/schedule")
+"""Harbor says so that there is none, and its clients expect it; OpenAPI has no words for it."""
+OF_NONE = [not_a_server_error, status_code_conformance, response_headers_conformance]
 LOCKS_OUT = ("read_only", "auth_mode", "primary_auth_mode", "audit_log_forward_endpoint", "robot_name_prefix")
 """Settings that would end the run, or send what happens here elsewhere; their values are tests of their own."""
 NOBODYS = "1999999999"
@@ -105,7 +108,8 @@ class Target:
         auth = (self.account.login, self.account.secret) if self.account else None
         response = case.call(base_url=self.world.url, session=self.session, auth=auth)
         self.session.cookies.clear()
-        case.validate_response(response, checks=CHECKS)
+        is_none = not response.content and key(case.method, case.operation.path) in MAY_BE_EMPTY
+        case.validate_response(response, checks=OF_NONE if is_none else CHECKS)
         return response.status_code
 
     def aim(self, case: schemathesis.Case) -> None:

@@ -1,6 +1,7 @@
 """A project with one of everything in it, made through the API itself, and requests on it that work."""
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import Any
 from tests.factories import PASSWORD, PULL, Account, World, fresh
 from tests.images import OCI_CONFIG, OCI_LAYER, Image, descriptor, dump, image_manifest, sha256, unique
 from tests.ociclient import Client
+from tests.product import PATIENCE
 from tests.rest.api import Api, twice
 from tests.rest.contract import key
 from tests.wire import Answer
@@ -38,6 +40,7 @@ class Scene:
         self.admin = Api(world.url, world.admin_account)
         self.project = project or world.project(is_public=is_public)
         self.player: Client = world.player()
+        self._deletion = self._deleted_project = 0
 
     # One of everything.
 
@@ -100,8 +103,59 @@ class Scene:
         return self.spare_token()
 
     @cached_property
+    def registry(self) -> int:
+        return self.spare_registry()
+
+    @cached_property
     def redirect(self) -> str:
         return self.spare_redirect()
+
+    @property
+    def deletion(self) -> int:
+        """As long as nobody restored it."""
+        if (
+            not self._deletion
+            or self.admin("GET", f"/projects/{self.project}/deletions/{self._deletion}").status != 200
+        ):
+            self._deletion = self.spare_deletion()
+        return self._deletion
+
+    @property
+    def deleted_project(self) -> int:
+        """As long as nobody restored it."""
+        if not self.admin.get("/deletedprojects", q=f"project_id={self._deleted_project}"):
+            self._deleted_project = self.spare_deleted_project()
+        return self._deleted_project
+
+    @cached_property
+    def collection(self) -> int:
+        return self.run_of("gc", {"dry_run": True})
+
+    @cached_property
+    def purge(self) -> int:
+        return self.run_of("purgeaudit", PURGE)
+
+    @cached_property
+    def job(self) -> int:
+        """What wrote down what `self.purge` did."""
+        return int(self.admin.get("/jobservice/jobs", q=f"execution_id={self.purge}")[0]["id"])
+
+    def run_of(self, kind: str, parameters: Mapping[str, object]) -> int:
+        """A run that has ended. While another one is under way there can be no second one."""
+        path, body = f"/system/{kind}", {"schedule": {"type": "Manual"}, "parameters": parameters}
+        deadline = time.monotonic() + PATIENCE
+        while (answer := self.admin("POST", f"{path}/schedule", body)).status == 409 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert answer.status == 201, answer
+        while self.admin.get(answer.headers["Location"])["job_status"] in ("Pending", "Running"):
+            assert time.monotonic() < deadline, "the run has not ended"
+            time.sleep(0.1)
+        return int(answer.headers["Location"].rpartition("/")[2])
+
+    def scheduled(self, kind: str) -> None:
+        """It runs by itself, in the night of a new year."""
+        body = BODIES[f"PUT /system/{kind}/schedule"](self)
+        self.admin.done("PUT", f"/system/{kind}/schedule", body)
 
     # Each time another.
 
@@ -123,6 +177,19 @@ class Scene:
 
     def spare_artifact(self) -> str:
         return push_history(self.player, self.image.repository).digest
+
+    def spare_deletion(self) -> int:
+        """Of an artifact that had a tag."""
+        digest = push_history(self.player, self.image.repository, fresh("tag")).digest
+        self.admin.done("DELETE", f"{self.artifact_path.rpartition('/')[0]}/{digest}")
+        found = self.admin.get(f"/projects/{self.project}/deletions", q=f"digest={digest}")
+        return int(found[0]["id"])
+
+    def spare_deleted_project(self) -> int:
+        name = self.world.project()
+        project_id = int(self.admin.get(f"/projects/{name}")["project_id"])
+        self.admin.done("DELETE", f"/projects/{name}")
+        return project_id
 
     def spare_tag(self) -> str:
         name = fresh("tag")
@@ -164,6 +231,10 @@ class Scene:
     def spare_token_of_admin(self) -> int:
         return self.admin.create_id("/users/current/tokens", {"name": fresh("token")})
 
+    def spare_registry(self) -> int:
+        """The server itself, under another name."""
+        return self.admin.create_id("/registries", registry_body(self.world.url))
+
     def spare_redirect(self) -> str:
         """A name that the repository had between now and then."""
         name = f"renamed/{fresh('repo')}"
@@ -176,6 +247,44 @@ class Scene:
     def new_metadata(self) -> dict[str, str]:
         self.admin("DELETE", f"/projects/{self.project}/metadatas/severity")
         return {"severity": "high"}
+
+    @property
+    def retention(self) -> int:
+        """The project's policy, which keeps everything; it is made when there is none."""
+        found = self.admin.get(f"/projects/{self.project}")["metadata"].get("retention_id")
+        return int(found) if found else self.admin.create_id("/retentions", retention_body(self.project_id))
+
+    def new_retention(self) -> dict[str, Any]:
+        self.admin.done("DELETE", f"/retentions/{self.retention}")
+        return retention_body(self.project_id)
+
+    def retention_idle(self) -> str:
+        """The path of the policy's runs, none of which is under way. There is a repository for them to look at."""
+        assert self.image
+        path, deadline = f"/retentions/{self.retention}/executions", time.monotonic() + PATIENCE
+        while any(run["status"] in ("Pending", "Running") for run in self.admin.get(path)):
+            assert time.monotonic() < deadline, "the run has not ended"
+            time.sleep(0.1)
+        return path
+
+    @property
+    def retention_run(self) -> int:
+        """A run of the policy that has ended."""
+        path = self.retention_idle()
+        if found := self.admin.get(path):
+            return int(found[0]["id"])
+        number = self.admin.create_id(path, {"dry_run": True})
+        self.retention_idle()
+        return number
+
+    def retention_task(self) -> int:
+        """Of that run, what it did in the repository."""
+        path = f"/retentions/{self.retention}/executions/{self.retention_run}/tasks"
+        return int(self.admin.get(path)[0]["id"])
+
+    def dry_retention(self) -> dict[str, bool]:
+        self.retention_idle()
+        return {"dry_run": True}
 
     def spare_metadata(self) -> str:
         name = "auto_scan"
@@ -259,6 +368,31 @@ def rule_body(pattern: str, **further: object) -> dict[str, Any]:
     }
 
 
+def retention_body(project_id: int, *rules: Mapping[str, object], cron: str = "") -> dict[str, Any]:
+    """A policy as Terraform writes it; without rules it keeps everything."""
+    return {
+        "algorithm": "or",
+        "rules": list(rules) or [retention_rule("always", 0)],
+        "trigger": {"kind": "Schedule", "references": {}, "settings": {"cron": cron}},
+        "scope": {"level": "project", "ref": project_id},
+    }
+
+
+def retention_rule(template: str, number: int, pattern: str = "**", **further: object) -> dict[str, Any]:
+    return {
+        "action": "retain",
+        "template": template,
+        "params": {template: number},
+        "tag_selectors": [
+            {"kind": "doublestar", "decoration": "matches", "pattern": pattern, "extras": '{"untagged":true}'}
+        ],
+        "scope_selectors": {
+            "repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}],
+        },
+        **further,
+    }
+
+
 def robot_body(project: str | None = None, **further: object) -> dict[str, Any]:
     """A robot of that project that pulls, or one of the system that lists projects."""
     if project:
@@ -275,6 +409,11 @@ def robot_body(project: str | None = None, **further: object) -> dict[str, Any]:
         "permissions": [permission],
         **further,
     }
+
+
+def registry_body(url: str, **further: object) -> dict[str, Any]:
+    """Another registry, as nobody sees it."""
+    return {"name": fresh("registry"), "type": "harborlite", "url": url, **further}
 
 
 def user_body(**further: object) -> dict[str, Any]:
@@ -305,6 +444,19 @@ _VALUES: Mapping[str, Callable[[Scene], object]] = {
     "robots": lambda scene: scene.robot,
     "tokens": lambda scene: scene.token,
     "redirects": lambda scene: scene.redirect,
+    "registries": lambda scene: scene.registry,
+    "deletions": lambda scene: scene.deletion,
+    "deletedprojects": lambda scene: scene.deleted_project,
+    "gc": lambda scene: scene.collection,
+    "purgeaudit": lambda scene: scene.purge,
+    "jobs": lambda scene: scene.job,
+    "pools": lambda scene: "all",
+    "queues": lambda scene: "PURGE_AUDIT_LOG",
+    "schedules": lambda scene: "all",
+    "retentions": lambda scene: scene.retention,
+    "executions": lambda scene: scene.retention_run,
+    "tasks": Scene.retention_task,
+    "in-use": lambda scene: "cluster",
 }
 
 NOUNS = tuple(_VALUES)
@@ -326,9 +478,31 @@ _SPARES: Mapping[str, Callable[[Scene], object]] = {
     "tokens": Scene.spare_token,
     "tokens of the administrator": Scene.spare_token_of_admin,
     "redirects": Scene.spare_redirect,
+    "registries": Scene.spare_registry,
+    "deletions": Scene.spare_deletion,
+    "deletedprojects": Scene.spare_deleted_project,
 }
 
+PURGE = {"audit_retention_hour": 240_000, "include_event_types": "pull_artifact"}
+"""Of what is older than anything here."""
+
+
+def scheduled_body(parameters: Mapping[str, object]) -> dict[str, Any]:
+    return {"schedule": {"type": "Custom", "cron": "0 0 3 1 1 *"}, "parameters": parameters}
+
+
 BODIES: Mapping[str, Callable[[Scene], object]] = {
+    "POST /system/gc/schedule": lambda scene: scheduled_body({"delete_untagged": False, "workers": 1}),
+    "PUT /system/gc/schedule": lambda scene: scheduled_body({"delete_untagged": False, "workers": 1}),
+    "POST /system/purgeaudit/schedule": lambda scene: scheduled_body(PURGE),
+    "PUT /system/purgeaudit/schedule": lambda scene: scheduled_body(PURGE),
+    "PUT /jobservice/queues/{}": lambda scene: {"action": "resume"},
+    "POST /retentions": Scene.new_retention,
+    "PUT /retentions/{}": lambda scene: retention_body(scene.project_id),
+    "POST /retentions/{}/executions": Scene.dry_retention,
+    "PATCH /retentions/{}/executions/{}": lambda scene: {"action": "stop"},
+    "PUT /projects/{}/in-use/{}": lambda scene: {"digests": [scene.image.digest], "seconds": 3600},
+    "PUT /projects/{}/repositories/{}/tags/{}/expiry": lambda scene: {"expires_at": None},
     "PUT /configurations": lambda scene: {"banner_message": ""},
     "POST /users": lambda scene: user_body(),
     "PUT /users/{}": lambda scene: {"email": f"{fresh('mail')}@example.com", "realname": "New", "comment": "new"},
@@ -351,6 +525,9 @@ BODIES: Mapping[str, Callable[[Scene], object]] = {
     "PUT /quotas/{}": lambda scene: {"hard": {"storage": 1 << 30}},
     "POST /labels": lambda scene: {"name": fresh("label"), "scope": "p", "project_id": scene.project_id},
     "PUT /labels/{}": lambda scene: {"name": fresh("label"), "color": "#ff0000", "description": "changed"},
+    "POST /registries": lambda scene: registry_body(scene.world.url),
+    "PUT /registries/{}": lambda scene: {"name": fresh("registry"), "description": "changed"},
+    "POST /registries/ping": lambda scene: registry_body(scene.world.url),
     "POST /robots": lambda scene: robot_body(scene.project),
     "PATCH /robots/{}": lambda scene: {"secret": ""},
     "PUT /projects/{}/repositories/{}": lambda scene: {"description": "changed"},
@@ -370,9 +547,12 @@ QUERIES: Mapping[str, Callable[[Scene], Mapping[str, object] | None]] = {
     "GET /robots": lambda scene: {"q": f"Level=project,ProjectID={scene.project_id}"},
     "GET /search": lambda scene: {"q": scene.project},
     "GET /projects/{}/explain": lambda scene: {"action": "repository:pull"},
+    "GET /projects/{}/repositories/{}/tags/{}/past": lambda scene: {"at": "2999-01-01T00:00:00Z"},
     "HEAD /projects": lambda scene: {"project_name": scene.project},
     "GET /users/search": lambda scene: {"username": "user-"},
     "GET /usergroups/search": lambda scene: {"groupname": "group-"},
+    "GET /system/gc/schedule": lambda scene: scene.scheduled("gc"),
+    "GET /system/purgeaudit/schedule": lambda scene: scene.scheduled("purgeaudit"),
     "POST /projects/{}/repositories/{}/artifacts": lambda scene: {"from": f"{scene.image.repository}:v1"},
 }
 

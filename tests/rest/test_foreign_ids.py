@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import World, fresh
 from tests.rest.api import Api, twice
-from tests.rest.scene import Ask, Scene, robot_body, rule_body
+from tests.rest.scene import Ask, Scene, retention_body, robot_body, rule_body
 from tests.wire import Answer
 
 NOT_COMPARED = {"Date", "X-Request-Id", "Content-Length"}
@@ -50,8 +50,11 @@ def two(world: World) -> Two:
         "quota": str(there.quota),
         "user": str(there.user_id_of(member)),
         "group": str(there.group),
+        "retention": str(there.retention),
+        "run": str(there.retention_run),
+        "task": str(there.retention_task()),
     }
-    for noun in ("labels", "immutabletagrules", "robots"):
+    for noun in ("labels", "immutabletagrules", "robots", "retentions"):
         here.value(noun)  # what A has of its own
     return Two(Api(world.url, a), here, there, theirs, {name: _nobodys(value) for name, value in theirs.items()})
 
@@ -70,6 +73,26 @@ FOREIGN = [
     Ask("POST", "/projects/{project}/immutabletagrules", rule_body("x")),
     Ask("PUT", "/projects/{project}/immutabletagrules/{rule}", rule_body("x")),
     Ask("DELETE", "/projects/{project}/immutabletagrules/{rule}"),
+    # S-14
+    Ask("GET", "/retentions/{retention}"),
+    Ask("PUT", "/retentions/{retention}", retention_body(0)),
+    Ask("DELETE", "/retentions/{retention}"),
+    Ask("GET", "/retentions/{retention}/executions"),
+    Ask("POST", "/retentions/{retention}/executions", {"dry_run": True}),
+    Ask("GET", "/retentions/{retention}/executions/{run}"),
+    Ask("PATCH", "/retentions/{retention}/executions/{run}", {"action": "stop"}),
+    Ask("GET", "/retentions/{retention}/executions/{run}/tasks"),
+    Ask("GET", "/retentions/{retention}/executions/{run}/tasks/{task}"),
+    Ask("GET", "/retentions/{retention}/executions/{run}/artifacts"),
+    Ask("GET", "/retentions/{own retention}/executions/{run}"),
+    Ask("PATCH", "/retentions/{own retention}/executions/{run}", {"action": "stop"}),
+    Ask("GET", "/retentions/{own retention}/executions/{run}/tasks/{task}"),
+    Ask("POST", "/retentions/{own retention}/executions", {"plan": "{run}"}),
+    Ask("POST", "/retentions", {**retention_body(0), "scope": {"level": "project", "ref": "{project id}"}}),
+    Ask("GET", "/projects/{project}/in-use"),
+    Ask("PUT", "/projects/{project}/in-use/cluster", {"digests": []}),
+    Ask("GET", "/projects/{project}/repositories/{repository}/tags/v1/expiry"),
+    Ask("PUT", "/projects/{project}/repositories/{repository}/tags/v1/expiry", {"expires_at": None}),
     # S-17
     Ask("GET", "/labels/{label}"),
     Ask("PUT", "/labels/{label}", {"name": "mine"}),
@@ -170,7 +193,8 @@ def test_nothing_of_the_other_tenants_has_changed(world: World, two: Two) -> Non
         f"/robots/{two.there.robot}", f"/labels/{two.there.label}", f"/quotas/{two.there.quota}",
         f"/users/{two.theirs['user']}", f"/usergroups/{two.there.group}",
         f"{two.there.artifact_path}?with_tag=true&with_label=true&with_accessory=true",
-        f"/projects/{two.there.project}/logs?page_size=100",
+        f"/projects/{two.there.project}/logs?page_size=100", f"/retentions/{two.theirs['retention']}",
+        f"/retentions/{two.theirs['retention']}/executions", f"/projects/{two.there.project}/in-use",
     ]  # fmt: skip
     before = [two.there.admin("GET", path).body for path in paths]
     for ask in FOREIGN:
@@ -190,6 +214,7 @@ def _seen(two: Two, ask: Ask, ids: Mapping[str, str]) -> dict[str, Any]:
 
 def _send(two: Two, api: Api, ask: Ask, ids: Mapping[str, str]) -> Answer:
     values = {**ids, "here": two.here.project, "repo here": twice(two.here.repository)}
+    values["own retention"] = str(two.here.retention)
 
     def filled(value: Any) -> Any:
         if isinstance(value, dict):
@@ -197,7 +222,7 @@ def _send(two: Two, api: Api, ask: Ask, ids: Mapping[str, str]) -> Answer:
         if isinstance(value, list):
             return [filled(item) for item in value]
         if isinstance(value, str):
-            number = value in ("{label}", "{project id}")
+            number = value in ("{label}", "{project id}", "{run}")
             for name, text in values.items():
                 value = value.replace("{" + name + "}", text)
             return int(value) if number else value

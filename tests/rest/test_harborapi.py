@@ -2,7 +2,9 @@
 
 import asyncio
 import functools
+import json
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -19,11 +21,19 @@ from harborapi.models import (
     ProjectMetadata,
     ProjectReq,
     QuotaUpdateReq,
+    Registry,
+    RegistryCredential,
+    RegistryPing,
+    RegistryUpdate,
     Repository,
     ResourceList,
+    RetentionPolicy,
     RobotCreate,
     RobotPermission,
+    Schedule,
+    ScheduleObj,
     Tag,
+    Type,
     UserCreationReq,
     UserEntity,
     UserGroup,
@@ -32,7 +42,8 @@ from harborapi.models import (
 
 from tests.factories import PASSWORD, Account, World, fresh
 from tests.images import Image
-from tests.rest.scene import SIGNATURE, push_history
+from tests.product import PATIENCE
+from tests.rest.scene import SIGNATURE, push_history, retention_body, retention_rule
 
 Journey = Callable[[World, HarborAsyncClient], Awaitable[None]]
 
@@ -312,6 +323,42 @@ async def test_copy(world: World, client: HarborAsyncClient) -> None:
 
 
 @journey
+async def test_retention(world: World, client: HarborAsyncClient) -> None:
+    project = await new_project(client)
+    kept, gone = (push_history(world.admin(), f"{project}/app", tag) for tag in ("release-1", "nightly"))
+    number = (await client.get_project(project)).project_id
+    templates = {template.rule_template for template in (await client.get_retention_metadata()).templates or ()}
+    assert "latestPushedK" in templates
+    policy = RetentionPolicy.model_validate(retention_body(number or 0, retention_rule("always", 0, "release-*")))
+    await client.create_retention_policy(policy)
+    policy_id = await client.get_project_retention_id(project)
+    assert policy_id is not None
+    shown = await client.get_retention_policy(policy_id)
+    assert [rule.template for rule in shown.rules or ()] == ["always"]
+    for dry_run in (True, False):
+        await client.start_retention_execution(policy_id, dry_run=dry_run)
+        deadline = time.monotonic() + PATIENCE
+        while (runs := await client.get_retention_executions(policy_id))[0].status in ("Pending", "Running"):
+            assert time.monotonic() < deadline, runs
+            await asyncio.sleep(0.1)
+        assert (runs[0].status, runs[0].dry_run) == ("Success", dry_run)
+        run_id = runs[0].id or 0
+        tasks = await client.get_retention_tasks(policy_id, run_id)
+        assert [(task.total, task.retained) for task in tasks] == [(2, 1)]
+        log = await client.get_retention_execution_task_log(policy_id, run_id, tasks[0].id or 0)
+        assert gone.digest in str(log)
+    await client.get_artifact(*path_of(kept))
+    with pytest.raises(NotFound):
+        await client.get_artifact(*path_of(gone))
+    await client.stop_retention_execution(policy_id, run_id)
+    policy.rules = []
+    await client.update_retention_policy(policy_id, policy)
+    await client.delete_retention_policy(policy_id)
+    with pytest.raises(NotFound):
+        await client.get_retention_policy(policy_id)
+
+
+@journey
 async def test_immutability(world: World, client: HarborAsyncClient) -> None:
     project = await new_project(client)
     image = pushed(world, project, "release-1")
@@ -443,8 +490,10 @@ async def test_statistics_search_and_permissions(world: World, client: HarborAsy
 @journey
 async def test_facts_of_the_system(world: World, client: HarborAsyncClient) -> None:
     assert await client.ping() == "Pong"
-    health = await client.health_check()
-    assert health.status == "healthy"
+    deadline = time.monotonic() + PATIENCE
+    while (health := await client.health_check()).status != "healthy" and time.monotonic() < deadline:
+        await asyncio.sleep(0.2)  # workers come up after the server
+    assert health.status == "healthy", health
     information = await client.get_system_info()
     assert information.auth_mode == "db_auth"
     volumes = await client.get_system_volume_info()
@@ -468,3 +517,81 @@ async def test_robots_secret_in_a_credentials_file(world: World, client: HarborA
     with pytest.raises(PreconditionFailed):
         await robot.get_current_user()
     await robot.client.aclose()
+
+
+@journey
+async def test_garbage_collection_by_schedule_and_by_hand(world: World, client: HarborAsyncClient) -> None:
+    times = ScheduleObj(type=Type.custom, cron="0 15 3 * * 6")
+    location = await client.create_gc_schedule(Schedule(schedule=times, parameters={"delete_untagged": True}))
+    assert location == "/api/v2.0/system/gc/schedule"
+    scheduled = await client.get_gc_schedule()
+    assert scheduled.schedule is not None
+    assert (scheduled.schedule.type, scheduled.schedule.cron) == (Type.custom, "0 15 3 * * 6")
+    await client.update_gc_schedule(Schedule(schedule=ScheduleObj(type=Type.none)))
+    now = Schedule(schedule=ScheduleObj(type=Type.manual), parameters={"dry_run": True, "workers": 2})
+    number = int((await client.create_gc_schedule(now)).rpartition("/")[2])
+    while (job := await client.get_gc_job(number)).job_status not in ("Success", "Error", "Stopped"):
+        await asyncio.sleep(0.1)
+    assert (job.id, job.job_name, job.job_kind, job.job_status) == (number, "GARBAGE_COLLECTION", "MANUAL", "Success")
+    assert json.loads(job.job_parameters or "")["dry_run"] is True
+    assert number in [past.id for past in await client.get_gc_jobs(query="job_status=Success", sort="-creation_time")]
+    assert await client.get_gc_log(number)
+    with pytest.raises(NotFound):
+        await client.get_gc_job(number + 10**6)
+
+
+@journey
+async def test_purge_of_the_audit_log(world: World, client: HarborAsyncClient) -> None:
+    await client.update_purge_job_schedule(Schedule(schedule=ScheduleObj(type=Type.none)))
+    assert (await client.get_purge_job_schedule()).id is None
+    wanted = {"audit_retention_hour": 10_000, "include_event_types": "pull_artifact", "dry_run": True}
+    daily = Schedule(schedule=ScheduleObj(type=Type.daily, cron="0 0 0 * * *"), parameters=wanted)
+    assert await client.create_purge_job_schedule(daily) == "/api/v2.0/system/purgeaudit/schedule"
+    scheduled = await client.get_purge_job_schedule()
+    assert json.loads(scheduled.job_parameters or "") == wanted
+    await client.update_purge_job_schedule(Schedule(schedule=ScheduleObj(type=Type.none)))
+    now = Schedule(schedule=ScheduleObj(type=Type.manual), parameters=wanted)
+    number = int((await client.create_purge_job_schedule(now)).rpartition("/")[2])
+    while (job := await client.get_purge_job(number)).job_status not in ("Success", "Error", "Stopped"):
+        await asyncio.sleep(0.1)
+    assert (job.job_name, job.job_status) == ("PURGE_AUDIT_LOG", "Success")
+    assert number in [past.id for past in await client.get_purge_job_history()]
+    assert "pull_artifact" in await client.get_purge_job_log(number)
+    await client.stop_purge_job(number)
+    assert (await client.get_purge_job(number)).job_status == "Success"
+    with pytest.raises(BadRequest):
+        await client.create_purge_job_schedule(Schedule(schedule=ScheduleObj(type=Type.manual)))
+
+
+@journey
+async def test_registries(world: World, client: HarborAsyncClient) -> None:
+    """The other registry is this one, where somebody has an account."""
+    account, name = world.user(), fresh("registry")
+    credential = RegistryCredential(type="basic", access_key=account.login, access_secret=account.secret)
+    location = await client.create_registry(Registry(name=name, type="harbor", url=world.url, credential=credential))
+    number = int(location.rpartition("/")[2])
+    shown = await client.get_registry(number)
+    assert (shown.name, shown.type, shown.url, shown.status) == (name, "harbor", world.url, "healthy")
+    assert shown.credential is not None
+    assert (shown.credential.access_key, shown.credential.access_secret) == (account.login, "*****")
+    assert [found.id for found in await client.get_registries(query=f"name={name}")] == [number]
+    assert [found.id for found in await client.get_registries(name=name[:-1])] == [number]
+    # What was read is written back: the secret stays what it was.
+    shown.description = "changed"
+    await client.update_registry(
+        number, RegistryUpdate(description="changed", access_key=account.login, access_secret="*****")
+    )
+    await client.check_registry_status(RegistryPing(id=number))
+    with pytest.raises(BadRequest):
+        await client.check_registry_status(RegistryPing(id=number, access_secret="wrong"))
+    with pytest.raises(BadRequest):
+        await client.update_registry(number, RegistryUpdate(access_secret="wrong"))
+    info = await client.get_registry_info(number)
+    assert (info.type, info.supported_triggers) == ("harbor", ["manual", "scheduled", "event_based"])
+    assert "docker-hub" in await client.get_registry_adapters()
+    assert "docker-hub" in (await client.get_registry_providers()).root
+    with pytest.raises(Conflict):
+        await client.create_registry(Registry(name=name, type="harbor", url=world.url))
+    await client.delete_registry(number)
+    with pytest.raises(NotFound):
+        await client.get_registry(number)

@@ -47,3 +47,45 @@ def test_log_command(scene: Scene) -> None:
     listed = scene.admin.get("/auditlog-exts", q="operation=create,resource_type=project", page_size=100)
     assert listed
     assert {(entry["operation"], entry["resource_type"]) for entry in listed} == {("create", "project")}
+
+
+def test_jobservice_queues_command(scene: Scene) -> None:
+    """`jobservice queues list`; `pause`, `resume` and `stop` send the type in upper case, also `ALL`."""
+    queues = {queue["job_type"]: queue for queue in scene.admin.get("/jobservice/queues")}
+    assert {"GARBAGE_COLLECTION", "PURGE_AUDIT_LOG", "RETENTION", "SCHEDULER"} <= set(queues)
+    scene.admin.done("PUT", "/jobservice/queues/PURGE_AUDIT_LOG", {"action": "pause"})
+    paused = {queue["job_type"] for queue in scene.admin.get("/jobservice/queues") if queue["paused"]}
+    assert paused == {"PURGE_AUDIT_LOG"}
+    scene.admin.done("PUT", "/jobservice/queues/ALL", {"action": "resume"})
+    assert not [queue for queue in scene.admin.get("/jobservice/queues") if queue["paused"]]
+    answer = scene.admin("PUT", "/jobservice/queues/NOTHING", {"action": "stop"})
+    assert (answer.status, answer.codes) == (404, ["NOT_FOUND"])
+    assert "NOTHING" in answer.json()["errors"][0]["message"]
+
+
+def test_schedule_list_command(scene: Scene) -> None:
+    body = {"schedule": {"type": "Weekly", "cron": "0 0 0 * * 0"}, "parameters": {"workers": 1}}
+    scene.admin.done("PUT", "/system/gc/schedule", body)
+    listed = scene.admin.get("/schedules", page=1, page_size=10)
+    assert [
+        (entry["cron"], entry["vendor_id"]) for entry in listed if entry["vendor_type"] == "GARBAGE_COLLECTION"
+    ] == [("0 0 0 * * 0", 0)]
+    scene.admin.done("PUT", "/system/gc/schedule", {"schedule": {"type": "None"}})
+    assert "GARBAGE_COLLECTION" not in {entry["vendor_type"] for entry in scene.admin.get("/schedules")}
+
+
+def test_registry_command(scene: Scene) -> None:
+    """`registry create` offers the kinds there are, looks for the name first, and reads ids from a list by name."""
+    kinds = scene.admin.get("/replication/adapters")
+    name = fresh("registry")
+    assert scene.admin.get("/registries", q=f"name={name}", page_size=100) == []
+    body = {"name": name, "type": "harbor", "url": scene.world.url, "insecure": False, "description": ""}
+    credential = {"access_key": "", "access_secret": "", "type": "basic"}
+    assert body["type"] in kinds
+    scene.admin.create("/registries", {**body, "credential": credential})
+    number = scene.admin.get("/registries", q=f"name={name}")[0]["id"]
+    scene.admin.done("PUT", f"/registries/{number}", {"name": name, "description": "from the command line"})
+    assert scene.admin.get(f"/registries/{number}")["description"] == "from the command line"
+    scene.admin.done("DELETE", f"/registries/{number}")
+    answer = scene.admin("DELETE", f"/registries/{number}")
+    assert (answer.status, answer.codes) == (404, ["NOT_FOUND"])

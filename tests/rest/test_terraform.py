@@ -4,7 +4,8 @@ It takes exactly one status for a success, keeps the Location of what it made as
 on, and reads lists page by page until one is empty.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +15,7 @@ import requests
 from tests.factories import PASSWORD, Account, World, fresh
 from tests.rest.api import Api
 from tests.rest.contract import PREFIX
-from tests.rest.scene import push_history, rule_body
+from tests.rest.scene import push_history, retention_body, retention_rule, rule_body
 from tests.wire import TIMEOUT
 
 
@@ -194,6 +195,32 @@ def test_immutable_tag_rule(world: World, provider: Provider) -> None:
     assert read() is None
 
 
+def test_retention_policy(world: World, provider: Provider) -> None:
+    """It finds one that is there by the project's metadata, and replaces it; to destroy it, by one without rules."""
+    project = provider.create("/projects", project_body(fresh("project")))
+    number = provider.read(project)["project_id"]
+    rules = [
+        retention_rule("nDaysSinceLastPull", 5, "latest"),
+        retention_rule("latestPushedK", 10, "**", disabled=True),
+        {**retention_rule("always", 0), "params": {"always": 0}},
+    ]
+    body = retention_body(number, *rules, cron="0 0 0 * * 0")
+    resource = provider.create("/retentions", body)
+    provider.send("POST", "/retentions", body, 400)
+    assert f"{PREFIX}/retentions/{provider.read(project)['metadata']['retention_id']}" == resource
+    shown = provider.read(resource)
+    assert (shown["scope"], shown["trigger"]["settings"]["cron"]) == (body["scope"], "0 0 0 * * 0")
+    for rule, sent in zip(shown["rules"], rules, strict=True):
+        assert {name: rule[name] for name in ("template", "tag_selectors", "scope_selectors")} == {
+            name: sent[name] for name in ("template", "tag_selectors", "scope_selectors")
+        }
+    assert [rule["disabled"] for rule in shown["rules"]] == [False, True, False]
+    provider.update(resource, {**retention_body(number, rules[0], cron=""), "id": shown["id"]})
+    assert len(provider.read(resource)["rules"]) == 1
+    provider.update(resource, {**retention_body(number), "rules": [], "id": shown["id"]})
+    assert provider.read(resource)["rules"] == []
+
+
 @pytest.mark.parametrize("scope", ["g", "p"])
 def test_label(world: World, provider: Provider, scope: str) -> None:
     project_id = provider.read(f"/projects/{world.project()}")["project_id"] if scope == "p" else 0
@@ -262,6 +289,71 @@ def test_data_sources_end(world: World, provider: Provider) -> None:
         provider.send("GET", f"{path}{'&' if '?' in path else '?'}page=1000")
 
 
+# Schedules. The provider knows by an empty body that there is none, and then makes it with POST.
+
+NO_TIME = {"creation_time": "0001-01-01T00:00:00Z", "update_time": "0001-01-01T00:00:00Z"}
+"""What Go sends of the provider's one structure, whatever it is used for."""
+GC, PURGE = "/system/gc/schedule", "/system/purgeaudit/schedule"
+
+
+def schedule_body(kind: str, cron: str, **parameters: object) -> dict[str, Any]:
+    """What is false, zero or empty the provider leaves out."""
+    times = {"type": kind, **({"cron": cron} if cron else {})}
+    return {"schedule": times, **NO_TIME, "parameters": {name: value for name, value in parameters.items() if value}}
+
+
+def applied(provider: Provider, path: str, body: object) -> None:
+    """As `SetSchedule` does it."""
+    found, _ = provider.send("GET", path)
+    provider.send(*(("PUT", path, body, 200) if found else ("POST", path, body, 201)))
+
+
+@pytest.fixture
+def unscheduled(provider: Provider) -> Iterator[None]:
+    for path in (GC, PURGE):
+        provider.update(path, schedule_body("None", ""))
+    yield
+    for path in (GC, PURGE):
+        provider.update(path, schedule_body("None", ""))
+
+
+def test_garbage_collection(provider: Provider, unscheduled: None) -> None:
+    assert provider.api("GET", GC).body == b""
+    applied(provider, GC, schedule_body("Daily", "0 0 0 * * *", delete_untagged=True, workers=4))
+    shown = provider.read(GC)
+    assert (shown["schedule"]["type"], shown["schedule"]["cron"]) == ("Daily", "0 0 0 * * *")
+    assert shown["schedule"]["next_scheduled_time"] > shown["creation_time"]
+    parameters = json.loads(shown["job_parameters"])
+    assert (parameters["delete_untagged"], parameters["workers"]) == (True, 4)
+    # Changed: what it leaves out is false now.
+    applied(provider, GC, schedule_body("Custom", "0 30 4 * * 1", delete_untagged=False, workers=1))
+    shown = provider.read(GC)
+    assert (shown["schedule"]["type"], shown["schedule"]["cron"]) == ("Custom", "0 30 4 * * 1")
+    parameters = json.loads(shown["job_parameters"])
+    assert (parameters["delete_untagged"], parameters["workers"]) == (False, 1)
+    provider.update(GC, schedule_body("None", ""))
+    assert provider.send("GET", GC)[0] is None
+
+
+def test_purge_audit_log(provider: Provider, unscheduled: None) -> None:
+    wanted = {"audit_retention_hour": 24, "include_event_types": "create_artifact,delete_artifact,pull_artifact,other"}
+    applied(provider, PURGE, schedule_body("Hourly", "0 0 * * * *", **wanted))
+    shown = provider.read(PURGE)
+    assert shown["schedule"]["type"] == "Hourly"
+    assert {**json.loads(shown["job_parameters"]), **wanted} == json.loads(shown["job_parameters"])
+    applied(provider, PURGE, schedule_body("Weekly", "0 0 0 * * 0", **(wanted | {"audit_retention_hour": 240})))
+    assert json.loads(provider.read(PURGE)["job_parameters"])["audit_retention_hour"] == 240
+    # `destroy` keeps the parameters and says that there is no schedule.
+    applied(provider, PURGE, schedule_body("None", "", **wanted))
+    assert provider.send("GET", PURGE)[0] is None
+
+
+def test_purge_audit_log_as_older_providers_write_it(provider: Provider, unscheduled: None) -> None:
+    wanted = {"audit_retention_hour": 24, "include_operations": "create,pull,delete"}
+    applied(provider, PURGE, schedule_body("Daily", "0 0 0 * * *", **wanted))
+    assert json.loads(provider.read(PURGE)["job_parameters"])["include_operations"] == "create,pull,delete"
+
+
 # With a session instead of Basic.
 
 
@@ -304,3 +396,22 @@ def test_basic_is_never_asked_for_a_csrf_token(world: World) -> None:
             timeout=TIMEOUT,
         )
         assert answer.status_code == 201
+
+
+def test_registry(world: World, provider: Provider) -> None:
+    """The provider writes all fields each time, and finds a registry again by its name."""
+    name, account = fresh("registry"), world.user()
+    credential = {"access_key": account.login, "access_secret": account.secret, "type": "basic"}
+    body = {"name": name, "url": world.url, "description": "", "type": "docker-registry", "insecure": False}
+    resource = provider.create("/registries", {**body, "credential": credential})
+    shown = provider.read(resource)
+    assert resource == f"{PREFIX}/registries/{shown['id']}"
+    assert {key: shown[key] for key in body} == body
+    assert shown["credential"]["access_key"] == account.login
+    found = provider.pages("/registries", name=name)
+    assert [entry["id"] for entry in found] == [shown["id"]]
+    flat = {"access_key": account.login, "access_secret": account.secret, "credential_type": "basic"}
+    provider.update(resource, {**body, **flat, "description": "changed", "insecure": True, "credential": {}})
+    after = provider.read(resource)
+    assert (after["description"], after["insecure"]) == ("changed", True)
+    provider.delete(resource)

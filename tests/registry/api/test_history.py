@@ -1,11 +1,14 @@
 """Where tags pointed, and restoring that."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from tests.factories import World
 from tests.images import Image
 from tests.ociclient import Client
-from tests.registry.api.paths import path_of
+from tests.registry.api.paths import artifact_path, path_of
 from tests.rest.api import Api
 
 
@@ -46,14 +49,61 @@ def test_every_move_is_told(world: World, owner: Api, player: Client, moved: tup
     assert times == sorted(times, reverse=True)
 
 
-def test_what_is_gone_is_told(owner: Api, player: Client, moved: tuple[Image, Image]) -> None:
+def test_what_is_gone_is_told_and_comes_back(owner: Api, player: Client, moved: tuple[Image, Image]) -> None:
     first, second = moved
     assert player.delete(first.repository, first.digest).status == 202
     latest = history(owner, first.repository)[0]
     assert (latest["from_exists"], latest["to_exists"]) == (False, True)
+    assert (latest["from_restorable"], latest["to_restorable"]) == (True, False)
+    restore(owner, first.repository, {"digest": first.digest})
+    assert player.pull(first.repository, "v1") == player.pull(first.repository, first.digest)
+    assert digest_of(player, first.repository) == first.digest
+    move = history(owner, first.repository)[0]
+    assert (move["from_digest"], move["to_digest"], move["to_exists"]) == (second.digest, first.digest, True)
+
+
+def test_what_is_gone_for_good_does_not_come_back(owner: Api, player: Client, moved: tuple[Image, Image]) -> None:
+    first, second = moved
+    assert player.delete(first.repository, first.digest).status == 202
+    project = f"/projects/{first.repository.partition('/')[0]}"
+    (deletion,) = owner.get(f"{project}/deletions", q=f"digest={first.digest}")
+    owner.done("DELETE", f"{project}/deletions/{deletion['id']}")
+    assert history(owner, first.repository)[0]["from_restorable"] is False
     answer = owner("POST", path_of(first.repository, "/tags/v1/restore"), {"digest": first.digest})
     assert (answer.status, answer.codes) == (404, ["NOT_FOUND"])
     assert digest_of(player, first.repository) == second.digest
+
+
+def past(owner: Api, repository: str, at: object) -> Any:
+    return owner.get(path_of(repository, "/tags/v1/past"), at=at)
+
+
+def test_a_tag_is_pulled_as_it_was_at_a_time(owner: Api, player: Client, moved: tuple[Image, Image]) -> None:
+    first, second = moved
+    assert player.delete(first.repository, first.digest).status == 202
+    assert player.delete(first.repository, "v1").status == 202
+    gone, became, made = history(owner, first.repository)
+    then = past(owner, first.repository, latest(made))
+    assert (then["digest"], then["exists"], then["restorable"]) == (first.digest, False, True)
+    assert (then["move_id"], then["op_time"]) == (made["id"], made["op_time"])
+    assert owner("POST", artifact_path(first, "/restore")).status == 200
+    assert player.get_manifest(first.repository, then["digest"]).body == first.content
+    assert past(owner, first.repository, latest(made))["exists"] is True
+    assert past(owner, first.repository, latest(became))["digest"] == second.digest
+    assert past(owner, first.repository, latest(gone))["digest"] is None
+    assert owner("GET", path_of(first.repository, "/tags/v1/past"), query={"at": "2020-01-01T00:00:00Z"}).status == 404
+
+
+def latest(move: Mapping[str, object]) -> str:
+    """The end of the millisecond in which it was made."""
+    return f"{str(move['op_time'])[:-1]}999Z"
+
+
+@pytest.mark.parametrize("query", [{}, {"at": "yesterday"}, {"at": "2026-13-01T00:00:00Z"}, {"at": "9" * 40}])
+def test_a_bad_time_is_refused(owner: Api, moved: tuple[Image, Image], query: dict[str, object]) -> None:
+    answer = owner("GET", path_of(moved[0].repository, "/tags/v1/past"), query=query)
+    assert (answer.status, answer.codes) == (400, ["BAD_REQUEST"])
+    assert "at" in answer.json()["errors"][0]["message"]
 
 
 def test_a_repository_tells_of_all_its_tags(owner: Api, player: Client, moved: tuple[Image, Image]) -> None:

@@ -1,4 +1,4 @@
-"""Writes of the instance's own facts."""
+"""Writes of the configuration."""
 
 from collections.abc import Mapping
 
