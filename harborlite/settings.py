@@ -198,6 +198,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Harbor's REST API, version 2.0, and what harborlite adds to it.",
     "VERSION": "2.0",
     "PREPROCESSING_HOOKS": ["harborlite.rest.openapi.only_the_api"],
+    "POSTPROCESSING_HOOKS": [],
     "PATH_CONVERTER_OVERRIDES": {
         "id": {"type": "integer", "format": "int64", "minimum": 0},
         "repository": {

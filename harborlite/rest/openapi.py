@@ -7,14 +7,15 @@ from typing import Any, TypeVar
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import Direction, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
+from rest_framework.serializers import BaseSerializer
 
 from harborlite.rest.listing import MAX_PAGE_SIZE, PAGE_SIZE, Listing
 
 PREFIX = "/api/v2.0/"
 Handler = TypeVar("Handler", bound=Callable[..., Any])
-Kind = type[serializers.BaseSerializer[Any]]
+Kind = type[BaseSerializer[Any]]
 
 
 class ErrorOut(serializers.Serializer[Any]):
@@ -117,9 +118,14 @@ class Schema(AutoSchema):
         return [nested[0] if first[0] == "projects" and nested else first[0]]
 
     def get_operation_id(self) -> str:
-        """The noun, the view and the method: names stay the same when routes are added."""
-        noun = type(self.view).__module__.rpartition(".")[2]
-        return f"{noun}_{type(self.view).__name__}_{self.method.lower()}"
+        """The app, the noun, the view and the method: names stay the same when routes are added."""
+        app, *_, noun = type(self.view).__module__.split(".")
+        return f"{app}_{noun}_{type(self.view).__name__}_{self.method.lower()}"
+
+    def get_serializer_name(self, serializer: BaseSerializer[Any], direction: Direction) -> str:
+        """The app and the class: several apps have a Rule or a Policy."""
+        app = type(serializer).__module__.partition(".")[0]
+        return app.title() + type(serializer).__name__
 
     def get_description(self) -> str:  # type: ignore[override]  # drf-spectacular's own signature
         return ""
