@@ -13,7 +13,7 @@ import django
 
 django.setup()
 
-from django.db import connections  # noqa: E402 - what follows can be imported once Django is set up
+from django.db import connections, transaction  # noqa: E402 - what follows can be imported once Django is set up
 
 from accounts import queries as accounts_queries  # noqa: E402
 from accounts import services as accounts  # noqa: E402
@@ -178,10 +178,12 @@ def storage_keys() -> list[str]:
 @service
 def tags_fill(repository: str, count: int) -> None:
     """`count` more tags of what the repository's first tag points at."""
-    held = Tag.objects.filter(repository=_repository(repository)).order_by("pk")[0]
+    held = Tag.objects.select_related("manifest").filter(repository=_repository(repository)).order_by("pk")[0]
+    names = [f"filled-{number:06}" for number in range(count)]
+    to = {"repository_id": held.repository_id, "to_digest": held.manifest.digest, "actor": "clerk"}
+    TagMove.objects.bulk_create(TagMove(tag=name, **to) for name in names)
     Tag.objects.bulk_create(
-        Tag(repository_id=held.repository_id, manifest_id=held.manifest_id, name=f"filled-{number:06}")
-        for number in range(count)
+        Tag(repository_id=held.repository_id, manifest_id=held.manifest_id, name=name) for name in names
     )
 
 
@@ -216,7 +218,10 @@ def rows_drop(repository: str) -> None:
 def tag_move_unmarked(repository: str, tag: str, digest: str) -> None:
     """What a writer leaves that dies between its commit and telling the other processes of it."""
     held = Tag.objects.get(repository=_repository(repository), name=tag)
-    Tag.objects.filter(pk=held.pk).update(manifest=Manifest.objects.get(repository=held.repository_id, digest=digest))
+    with transaction.atomic():
+        to = Manifest.objects.get(repository=held.repository_id, digest=digest)
+        TagMove.objects.create(repository_id=held.repository_id, tag=tag, to_digest=digest, actor="clerk")
+        Tag.objects.filter(pk=held.pk).update(manifest=to)
 
 
 @service

@@ -33,6 +33,7 @@ del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from harborlite import generations  # noqa: E402 - as above
 from harborlite.embedded import Postgres, Valkey  # noqa: E402
+from registry.blobstore import blobstore  # noqa: E402
 from system import config, keys  # noqa: E402
 from tests.factories import World  # noqa: E402
 
@@ -49,6 +50,20 @@ def postgres() -> Iterator[Postgres]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def empty_store(transactional_db: None) -> Iterator[None]:
+    """Rows and bytes are none but the test's own."""
+    _remove_bytes()
+    yield
+    _remove_bytes()
+
+
+def _remove_bytes() -> None:
+    for path in (path for name in ("blobs", "uploads") for path in (DATA / "blobs" / name).glob("*")):
+        shutil.rmtree(path)
+    blobstore.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -58,11 +58,15 @@ def jobs(options: argparse.Namespace) -> int:
         found = read(())
     except DatabaseError as error:
         raise Failure(f"the database does not answer: {' '.join(str(error).split())}") from error
-    show("\n".join(line(job, job.rate(), _width()) for job in found) or "nothing is under way")
+    width = Screen.width() if sys.stdout.isatty() else None
+    show("\n".join(line(job, job.rate(), width) for job in found) or "nothing is under way")
     return 0
 
 
 class Board(Protocol):
+    def width(self) -> int | None:
+        """Characters that a line may have; None for any number."""
+
     def draw(self, jobs: Sequence[Job], lines: Sequence[str]) -> None:
         """This is how it is now."""
 
@@ -72,6 +76,10 @@ class Screen:
 
     def __init__(self) -> None:
         self._moving = 0
+
+    @staticmethod
+    def width() -> int | None:
+        return shutil.get_terminal_size().columns
 
     def draw(self, jobs: Sequence[Job], lines: Sequence[str]) -> None:
         told = list(zip(jobs, lines, strict=True))
@@ -86,6 +94,10 @@ class Paper:
 
     def __init__(self) -> None:
         self._said: dict[int, tuple[str, int]] = {}
+
+    @staticmethod
+    def width() -> int | None:
+        return None
 
     def draw(self, jobs: Sequence[Job], lines: Sequence[str]) -> None:
         for job, text in zip(jobs, lines, strict=True):
@@ -102,7 +114,7 @@ def follow(read: Read, board: Board, sleep: Callable[[float], None]) -> int:
     while True:
         found = read(under_way)
         rates = [job.rate() if job.is_ended else job.rate(first.setdefault(job.number, job)) for job in found]
-        board.draw(found, [line(job, rate, _width()) for job, rate in zip(found, rates, strict=True)])
+        board.draw(found, [line(job, rate, board.width()) for job, rate in zip(found, rates, strict=True)])
         failed = failed or any(job.has_failed for job in found)
         under_way = [job.number for job in found if not job.is_ended]
         if not under_way:
@@ -110,7 +122,7 @@ def follow(read: Read, board: Board, sleep: Callable[[float], None]) -> int:
         sleep(INTERVAL)
 
 
-def line(job: Job, rate: float, width: int) -> str:
+def line(job: Job, rate: float, width: int | None) -> str:
     """RETENTION 12  [######------------------]  25 %  1,000/4,000 tags  50/s  1:00 left"""
     words = [f"{job.title} {job.number}"]
     if job.fraction is not None:
@@ -133,10 +145,6 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _width() -> int:
-    return shutil.get_terminal_size((200, 24)).columns
 
 
 def read(also: Sequence[int]) -> list[Job]:

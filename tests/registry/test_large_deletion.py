@@ -74,6 +74,7 @@ def filled(shelf: Shelf, count: int) -> None:
     )
     Repository.objects.filter(pk=shelf.repository.pk).update(artifact_count=count)
     with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # else the next one is planned as if there were nothing
         cursor.execute(_REFERENCES)
         cursor.execute(
             "INSERT INTO projects_quotaentry (project_id, delta) SELECT project_id, sum(size) "

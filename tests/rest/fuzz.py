@@ -29,12 +29,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.effort import effort
 from tests.factories import ROLES, Account, World
 from tests.product import Serve
 from tests.rest.contract import key
 from tests.rest.scene import NOUNS, Scene
 
-EXAMPLES = 200
+EXAMPLES = effort(80)
 SHARES = {GenerationMode.POSITIVE: 0.7, GenerationMode.NEGATIVE: 0.3}
 CHECKS = [
     not_a_server_error,

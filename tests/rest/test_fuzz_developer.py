@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.effort import effort
 from tests.factories import World
 from tests.rest import fuzz
 
@@ -15,4 +16,4 @@ def target(own_world: World) -> fuzz.Target:
 
 @pytest.mark.parametrize("operation", fuzz.OPERATIONS)
 def test_as_a_developer(target: fuzz.Target, operation: str) -> None:
-    assert sum(target.examine(operation, 100).values()) >= 1
+    assert sum(target.examine(operation, effort(50)).values()) >= 1

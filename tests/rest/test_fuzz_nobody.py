@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.effort import effort
 from tests.factories import World
 from tests.rest import fuzz
 
@@ -15,6 +16,6 @@ def target(own_world: World) -> fuzz.Target:
 
 @pytest.mark.parametrize("operation", fuzz.OPERATIONS)
 def test_as_nobody(target: fuzz.Target, operation: str) -> None:
-    got = target.examine(operation, 60)
+    got = target.examine(operation, effort(30))
     if not operation.startswith("GET"):
         assert not [status for status in got if status < 300], got

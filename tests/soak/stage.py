@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.crash.scene import Scene
+from tests.effort import effort
 from tests.factories import Account, fresh
 from tests.ociclient import Client
 from tests.rest.api import Api, twice
 from tests.soak.catalogue import BLOBS, DOCUMENTS, REFERRERS, Catalogue, Document
-from tests.soak.effort import effort
 from tests.soak.model import IMMUTABLE, PULL, Project, Registry, Repository, Session
 from tests.wire import Answer, bearer
 

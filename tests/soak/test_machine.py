@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.crash.scene import Scene
+from tests.effort import SECONDS, effort
 from tests.product import Serve
 from tests.soak import acts, nature  # noqa: F401 - registers its acts
-from tests.soak.effort import SECONDS, effort
 from tests.soak.stage import PLACES, Cast, Drawn, Stage
 
 RUNS, STEPS = 10, 40

@@ -15,13 +15,13 @@ from itertools import permutations, product
 import pytest
 
 from tests.crash.scene import Scene, at_once
+from tests.effort import SECONDS, effort
 from tests.factories import fresh
 from tests.ociclient import HOW, Client
 from tests.product import Serve
 from tests.rest.api import Api, twice
 from tests.soak.acts import RULE
 from tests.soak.catalogue import Catalogue, Document
-from tests.soak.effort import SECONDS, effort
 from tests.soak.model import Project, Repository
 from tests.wire import Answer
 

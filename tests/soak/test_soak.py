@@ -14,10 +14,10 @@ from threading import Event
 import pytest
 
 from tests.crash.scene import Scene, image_of
+from tests.effort import SECONDS, effort
 from tests.images import sha256, unique
 from tests.product import Serve
 from tests.rest.api import Api
-from tests.soak.effort import SECONDS, effort
 from tests.soak.jobs import gc
 from tests.soak.workload import LAYERS, LEASE, Clock, Log, Register, Swift, Truth, Worker
 
