@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import psycopg2
@@ -106,15 +107,26 @@ def _database() -> Iterator[None]:
 
 def _database_into(top: Path, *, has_blobs: bool) -> Backup:
     """The dump and the list of blobs, of one snapshot, in a new directory; not finished yet."""
-    time = datetime.now(UTC).strftime(_TIME)
+    time = _begun(top)
     made = Backup(top / time, time, blobs=0, size=0, has_blobs=has_blobs, key=key_mark(settings.SECRET_KEY))
-    made.directory.mkdir(mode=0o700)
     with closing(dumps.connect()) as reader:
         reader.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         with reader.cursor() as cursor:
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SELECT pg_export_snapshot()")
             dumps.dump(made.dump, cursor.fetchone()[0])
         return _listed(reader, made)
+
+
+def _begun(top: Path) -> str:
+    """The time, and its directory; another second where a backup was begun in this one."""
+    while True:
+        time = datetime.now(UTC).strftime(_TIME)
+        try:
+            (top / time).mkdir(mode=0o700)
+        except FileExistsError:
+            sleep(0.1)
+        else:
+            return time
 
 
 def _listed(reader: Any, made: Backup) -> Backup:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -208,6 +209,19 @@ def test_what_was_cut_off_is_no_backup(backed_up: BackedUp) -> None:
     assert server.command("backup", str(directory), "--keep", "1").returncode == 0
     assert {path.name for path in directory.iterdir()} - {"uploads"} == {"blobs", "lock", *backed_up.times()}
     assert list(directory.glob("uploads/*")) == []
+
+
+def test_a_second_has_one_backup_at_most(backed_up: BackedUp) -> None:
+    """Whoever comes in the same second as one that was cut off takes the next that is free."""
+    server, _, _, directory = backed_up
+    now = datetime.now(UTC)
+    taken = {f"{now + timedelta(seconds=after):%Y-%m-%dT%H-%M-%SZ}" for after in range(5)}
+    for name in taken:
+        (directory / name).mkdir(mode=0o700, exist_ok=True)
+    before = backed_up.times()
+    done = server.command("backup", str(directory))
+    assert done.returncode == 0, done
+    assert len(backed_up.times() - before - taken) == 1
 
 
 def test_damaged_blobs_are_told_and_the_rest_is_kept(backed_up: BackedUp, tmp_path: Path) -> None:
