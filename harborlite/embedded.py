@@ -23,6 +23,7 @@ from pathlib import Path
 import psycopg2
 
 from harborlite import sockets
+from harborlite.disk import sync
 from harborlite.footing import EmbeddedError, Footing, footing, owners
 from harborlite.leash import leashed
 
@@ -214,7 +215,7 @@ class Postgres(Server):
             if process.returncode != 0:
                 raise EmbeddedError(f"the database could not be made in {self.directory}:\n{self.last_words()}")
         draft.rename(self.directory)
-        _sync(self.data)
+        sync(self.data)
 
     def _noted(self) -> int | None:
         """The process that the cluster says it is served by, if any."""
@@ -283,11 +284,3 @@ def _stands_in(directory: Path, process: Path) -> bool:
         return (process / "cwd").samefile(directory)
     except OSError:  # it ended, or is somebody else's
         return False
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

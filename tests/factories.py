@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.ociclient import Client
 
@@ -31,11 +31,13 @@ class Account:
 
 
 class Clerk:
-    """The other process; to be closed."""
+    """The other process, which runs `module`; to be closed."""
+
+    module: ClassVar[str] = "tests.clerk"
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.clerk"],
+            [sys.executable, "-m", self.module],
             env={**env, "DJANGO_SETTINGS_MODULE": "harborlite.settings"},
             cwd=ROOT,
             stdin=subprocess.PIPE,

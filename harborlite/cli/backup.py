@@ -26,11 +26,12 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
 from harborlite import settings
 from harborlite.cli import dumps
-from harborlite.cli.backups import SECRETS, Backup, backups, keep, key_mark, sync
+from harborlite.cli.backups import SECRETS, Backup, backups, keep, key_mark
 from harborlite.cli.instance import claim
 from harborlite.cli.output import Failure, say, show
 from harborlite.cli.transfer import copy_blobs
 from harborlite.database import holds
+from harborlite.disk import sync
 from harborlite.embedded import Postgres
 from harborlite.faults import fault
 from registry.blobstore import blobstore

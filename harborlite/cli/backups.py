@@ -13,7 +13,6 @@ digests while they are copied, in both directions.
 
 import hmac
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harborlite.cli.output import Failure
+from harborlite.disk import sync
 
 FORMAT = 1
 SECRETS = ("secret-key", "admin-password", "ca.crt")
@@ -95,15 +95,6 @@ def backups(top: Path) -> list[Backup]:
 def key_mark(key: str) -> str:
     """Tells a secret key from others, and does not tell what it is."""
     return hmac.digest(key.encode(), b"harborlite backup", "sha256").hex()[:16]
-
-
-def sync(path: Path) -> None:
-    """The file's or directory's content is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def keep(source: Path, target: Path, names: Iterable[str]) -> None:

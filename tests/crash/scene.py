@@ -3,8 +3,6 @@
 import http.client
 import socket
 import struct
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,7 @@ from typing import Self, TypeVar
 from tests.factories import Clerk, World
 from tests.images import OCI_CONFIG, OCI_LAYER, descriptor, dump, image_manifest, index_manifest, sha256
 from tests.ociclient import Client
-from tests.product import ROOT, Serve, wait_for
+from tests.product import Serve, wait_for
 from tests.wire import Answer, connect, read_answer
 
 RECOVERY = 30.0  # seconds
@@ -28,15 +26,7 @@ T = TypeVar("T")
 class Janitor(Clerk):
     """tests.crash.janitor, running; to be closed."""
 
-    def __init__(self, server: Serve) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.janitor"],
-            env={**server.env, "DJANGO_SETTINGS_MODULE": "harborlite.settings"},
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    module = "tests.crash.janitor"
 
 
 class Scene:
@@ -45,7 +35,7 @@ class Scene:
     def __init__(self, server: Serve) -> None:
         self.server = server
         self.world = World(server.url, server.env, server.admin_password)
-        self.janitor = Janitor(server)
+        self.janitor = Janitor(server.env)
 
     def close(self) -> None:
         self.janitor.close()

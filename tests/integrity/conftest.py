@@ -1,28 +1,18 @@
 """Servers that integrity tests may hurt, with a keeper who reaches their bytes and rows."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.factories import Clerk, World
-from tests.product import ROOT, Product, Serve, Split
+from tests.product import Product, Serve, Split
 from tests.seaweed import Seaweed
 
 
 class Keeper(Clerk):
     """tests.integrity.keeper, running on the product's data; to be closed."""
 
-    def __init__(self, product: Product) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integrity.keeper"],
-            env={**product.env, "DJANGO_SETTINGS_MODULE": "harborlite.settings"},
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    module = "tests.integrity.keeper"
 
 
 class Place:
@@ -31,7 +21,7 @@ class Place:
     def __init__(self, product: Product) -> None:
         self.product = product
         self.world = World(product.url, product.env, product.admin_password)
-        self.keeper = Keeper(product)
+        self.keeper = Keeper(product.env)
 
     def close(self) -> None:
         self.keeper.close()

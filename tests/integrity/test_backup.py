@@ -143,7 +143,7 @@ def test_a_backup_under_load_is_whole(busy: Place, make: Callable[[], Product], 
             reader.pull(repository, tag)
         assert [tagged(reader, repository, tag) for tag in sorted(left)] == [before[tag] for tag in sorted(left)]
         assert reader.request("GET", location).status == 404
-        keeper = Keeper(product)
+        keeper = Keeper(product.env)
         wait_for("the job's end, without a hand", lambda: keeper("status", execution_id=job) == "Success")
         keeper.close()
         Ledger(reader).push_image(repository, "afterwards", unique(), unique(1000))
@@ -175,7 +175,7 @@ def backed_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackedUp]:
         ledger = Ledger(world.player())
         ledger.push_image(world.repository(), "v1", unique(), unique(1000))
         assert server.command("backup", str(directory)).returncode == 0
-        keeper = Keeper(server)
+        keeper = Keeper(server.env)
         yield BackedUp(server, ledger, keeper, directory)
         keeper.close()
         world.close()

@@ -1,6 +1,5 @@
 """A database, a broker, and as many workers and schedulers as a test wants, each a real process that may be hurt."""
 
-import json
 import os
 import secrets
 import shutil
@@ -13,6 +12,7 @@ from typing import Any, Self
 
 from harborlite.embedded import Postgres, Valkey
 from harborlite.leash import leashed
+from tests import factories
 from tests.product import HARBORLITE, ROOT, clean_environment, wait_for
 
 LEASE = 3  # seconds
@@ -135,30 +135,7 @@ class Program:
         return self.process.wait(seconds)
 
 
-class Clerk:
+class Clerk(factories.Clerk):
     """tests.workers.clerk, running; to be closed."""
 
-    def __init__(self, env: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.workers.clerk"],
-            env=env,
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self, what: str, **values: object) -> Any:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps([what, values]) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline() or '{"error": "the clerk died"}')
-        assert "error" not in answer, f"{what}{values}: {answer['error']}"
-        return answer["result"]
-
-    def close(self) -> None:
-        with self.process:
-            assert self.process.stdin is not None
-            self.process.stdin.close()
-            self.process.wait(10)
+    module = "tests.workers.clerk"
